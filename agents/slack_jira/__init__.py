@@ -1,0 +1,1 @@
+"""Slack to Jira: classify a message, open one ticket, answer in the thread."""

@@ -1,0 +1,1 @@
+"""The commands, the demo and the scaffold of a new agent."""

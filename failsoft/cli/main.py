@@ -1,0 +1,5 @@
+"""The command `failsoft`."""
+
+
+def main() -> None:
+    """Entry point."""

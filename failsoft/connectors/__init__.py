@@ -1,0 +1,1 @@
+"""The outside world: one contract, and one file for each system."""

@@ -1,0 +1,1 @@
+"""What every outbound call passes: rate, calls in flight, cool-down."""

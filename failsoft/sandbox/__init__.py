@@ -1,0 +1,1 @@
+"""The simulated outside world: a separate program with real wire formats and seeded faults."""

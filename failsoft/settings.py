@@ -1,0 +1,96 @@
+"""Settings: environment variables named FAILSOFT_…, with defaults that work on one machine."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from failsoft.errors import ConfigurationError
+
+
+class Timing(BaseModel):
+    """How long things may take; every field is in seconds."""
+
+    lease: float = 20.0
+    heartbeat: float = 5.0
+    sweep: float = 5.0
+    poll: float = 1.0
+    connect: float = 5.0
+    read: float = 30.0
+    send: float = 35.0
+    model: float = 60.0
+    settle: float | None = None  # None: each connector's own
+    retry_first: float = 1.0
+    retry_cap: float = 300.0
+    outbox_lease: float = 30.0
+
+
+SANDBOX_TIMING = Timing(
+    lease=3.0, heartbeat=1.0, sweep=0.25, poll=0.1, connect=1.0, read=2.0, send=2.0, model=5.0,
+    settle=1.0, retry_first=0.1, retry_cap=2.0, outbox_lease=5.0,
+)  # fmt: skip
+
+
+class Limit(BaseModel):
+    """What one dependency takes: calls per second, calls at once from rest, calls in flight."""
+
+    rate: float = Field(default=20.0, gt=0)
+    burst: int = Field(default=20, ge=1)
+    in_flight: int = Field(default=16, ge=1)
+
+
+class Settings(BaseSettings):
+    """Everything that the environment decides."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FAILSOFT_", env_nested_delimiter="__", env_ignore_empty=True, extra="ignore",
+        protected_namespaces=(),
+    )  # fmt: skip
+
+    home: Path = Path(".failsoft")
+    dsn: SecretStr | None = None
+    profile: Literal["production", "sandbox"] = "production"
+    log_level: str = "INFO"
+
+    model: str | None = None  # provider:model
+    second_model: str | None = None
+    model_base_url: str | None = None
+    model_api_key: SecretStr | None = None
+    model_max_tokens: int = 512
+    model_price: str | None = None  # USD per million tokens, "input/output"
+
+    slack_base_url: str = "https://slack.com/api/"
+    slack_token: SecretStr | None = None
+    slack_bot_id: str | None = None
+
+    jira_base_url: str | None = None
+    jira_email: str | None = None
+    jira_token: SecretStr | None = None
+
+    concurrency: int = Field(default=8, ge=1)
+    limits: dict[str, Limit] = Field(default_factory=dict)
+    trace_url_template: str | None = None
+
+    @cached_property
+    def timing(self) -> Timing:
+        return SANDBOX_TIMING if self.profile == "sandbox" else Timing()
+
+    def limit(self, dependency: str) -> Limit:
+        """Return the limit set for `dependency`, or the default."""
+        return self.limits.get(dependency) or Limit()
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: a variable has a value of the wrong kind; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        variable = "FAILSOFT_" + "__".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"{variable}: {first['msg']}.") from None

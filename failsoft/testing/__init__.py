@@ -1,0 +1,1 @@
+"""For tests of agents: the pytest plugin."""

@@ -1,0 +1,1 @@
+"""The local trace of every attempt, and the links to it."""

@@ -1,0 +1,1 @@
+"""What drives runs: dispatcher, sweeper, outbox, poison isolation."""

@@ -1,0 +1,1 @@
+"""ResilientGraph and the runner."""
