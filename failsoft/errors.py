@@ -22,6 +22,7 @@ FailsoftError
 │   ├── RefusedError
 │   └── InvalidOutputError      a model's answer broke its schema
 ├── BudgetExceededError         the run would spend more than it was given
+├── RunCancelledError           a person cancelled the run: stop at this durable step
 └── LeaseLostError              somebody else drives this run now: stop, write nothing more
 
 An error's arguments are its fields, so that it survives pickling; `str()` makes the sentence.
@@ -155,6 +156,10 @@ class InvalidOutputError(PermanentError):
 
 class BudgetExceededError(FailsoftError):
     """The run would spend more than it was given."""
+
+
+class RunCancelledError(FailsoftError):
+    """A person cancelled the run; what is decided stays, nothing more is written."""
 
 
 class LeaseLostError(FailsoftError):

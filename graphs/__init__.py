@@ -1,1 +1,1 @@
-"""ResilientGraph and the runner."""
+"""ResilientGraph, and the runner that drives one run to its next rest."""

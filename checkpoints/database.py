@@ -1,0 +1,133 @@
+"""The connections to Postgres: every statement is one durable step."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import LiteralString, Self
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from failsoft.checkpoints.dsn import CONNECT_SECONDS, Address
+from failsoft.checkpoints.migrate import migrate, pending
+from failsoft.errors import ConfigurationError
+from failsoft.settings import Settings
+
+
+class Database:
+    """A pool of connections in autocommit, so that no frozen client leaves a transaction open.
+
+    `lease` is in seconds: the server itself ends whatever a connection holds for longer.
+    """
+
+    def __init__(self, dsn: str, *, lease: float = 20.0, size: int = 10) -> None:
+        self.address = Address.read(dsn, options=_limits(lease))
+        self.lease = lease
+        self.pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+            self.address.conninfo,
+            connection_class=AsyncConnection[DictRow],
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "prepare_threshold": 2,
+                "connect_timeout": CONNECT_SECONDS,
+                "application_name": "failsoft",
+            },
+            check=AsyncConnectionPool.check_connection,
+            min_size=min(2, size),
+            max_size=size,
+            timeout=lease / 2,
+            open=False,
+            name="failsoft",
+        )
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            DatabaseUnavailableError: nobody answers; the sentence never shows a password.
+        """
+        with self.address.border():
+            # A connection of its own first: the pool would only say "timeout", not why.
+            conninfo = self.address.conninfo
+            async with await AsyncConnection.connect(conninfo, connect_timeout=CONNECT_SECONDS):
+                pass
+            await self.pool.open(wait=True, timeout=CONNECT_SECONDS)
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def all(self, statement: LiteralString, /, **values: object) -> list[DictRow]:
+        """Run one statement, which commits by itself, and return its rows.
+
+        Raises:
+            DatabaseUnavailableError: no answer; the statement may have been committed all the same.
+        """
+        with self.address.border():
+            async with self.pool.connection() as connection:
+                cursor = await connection.execute(statement, values)
+                return await cursor.fetchall() if cursor.description else []
+
+    async def one(self, statement: LiteralString, /, **values: object) -> DictRow | None:
+        """Run one statement and return its first row."""
+        rows = await self.all(statement, **values)
+        return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[DictRow]]:
+        """Give a connection with an open transaction: for the few steps of several statements."""
+        with self.address.border():
+            async with self.pool.connection() as connection, connection.transaction():
+                yield connection
+
+
+@asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[Database]:
+    """Open the database that the settings name, else the embedded one, which is migrated.
+
+    Raises:
+        ConfigurationError: the database at FAILSOFT_DSN lacks migrations.
+        DatabaseUnavailableError: nobody answers there.
+    """
+    if settings.dsn is not None:
+        dsn = settings.dsn.get_secret_value()
+        if missing := await pending(dsn):
+            name, list_ = Address.read(dsn).name, ", ".join(missing)
+            raise ConfigurationError(
+                f"The database at {name} lacks {list_}: run `failsoft db migrate`."
+            )
+        async with _database(dsn, settings) as database:
+            yield database
+        return
+    # Only here: whoever has a database of his own needs no embedded server.
+    from failsoft.checkpoints.embedded import EmbeddedPostgres  # noqa: PLC0415
+
+    server = EmbeddedPostgres(settings.home / "pg")
+    dsn = await asyncio.to_thread(server.start)
+    try:
+        await migrate(dsn)
+        async with _database(dsn, settings) as database:
+            yield database
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def _database(dsn: str, settings: Settings) -> Database:
+    return Database(dsn, lease=settings.timing.lease, size=settings.concurrency + 4)
+
+
+def _limits(lease: float) -> str:
+    """Return the server options that keep a frozen client's locks shorter than its lease."""
+    half, whole = int(lease * 500), int(lease * 1000)
+    return (
+        f"-c idle_in_transaction_session_timeout={half}"
+        f" -c statement_timeout={whole} -c lock_timeout={half}"
+    )

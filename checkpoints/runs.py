@@ -1,0 +1,318 @@
+"""Runs: one event handled by one agent; the table is both the inbox and the work list.
+
+Every method is one statement in autocommit: fence, chain head, row and audit event together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from uuid import UUID
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from failsoft.checkpoints.audit import body
+from failsoft.checkpoints.database import Database
+from failsoft.checkpoints.fence import fenced
+from failsoft.checkpoints.lease import Lease
+from failsoft.checkpoints.parks import Park
+from failsoft.checkpoints.queries import load
+from failsoft.errors import NotFoundError, UsageError
+from failsoft.events import Event, Ignored, run_id_of
+from failsoft.parsing import JSON
+
+SQL = load("runs")
+JOINED = "reply in the thread of a run"
+SHORTEST_PREFIX = 6  # characters of a run id
+MOST_REPLAYS = 1000
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PARKED = "parked"
+    DONE = "done"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """The run of an event; `new` is False when the event was known already."""
+
+    run_id: UUID
+    new: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A run to drive now; with `cancel_asked` it is to be brought to its end instead."""
+
+    lease: Lease
+    agent: str
+    event: Event
+    cancel_asked: bool
+
+
+class Runs:
+    """The durable life of runs. Times are in seconds and the server's."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def admit(
+        self,
+        agent: str,
+        lane: str,
+        event: Event,
+        *,
+        replay_of: UUID | None = None,
+        dry_run: bool = False,
+    ) -> Admission:
+        """Take an event in; it is durable on return, so its source may be told so."""
+        run_id = run_id_of(agent, event.key)
+        origin = str(replay_of) if replay_of else None
+        row = await self.database.one(
+            SQL["admit"],
+            run_id=run_id,
+            lane=lane,
+            agent=agent,
+            key=event.key,
+            event=Jsonb(event.to_json()),
+            replay_of=replay_of,
+            dry_run=dry_run,
+            body=body("run.admitted", run_id, lane=lane, replay_of=origin, dry_run=dry_run),
+        )
+        return Admission(run_id=run_id, new=row is not None)
+
+    async def admit_or_join(self, agent: str, lane: str, event: Event) -> Admission | Ignored:
+        """Take an event in, unless it replies in the thread of a run: then it is only listed."""
+        if event.thread is not None and event.thread != event.key:
+            joined = await self.database.one(
+                SQL["join"],
+                root=run_id_of(agent, event.thread),
+                run_id=run_id_of(agent, event.key),
+                agent=agent,
+                thread=event.thread,
+                key=event.key,
+                reason=JOINED,
+            )
+            if joined is not None:
+                return Ignored(key=event.key, reason=JOINED)
+        return await self.admit(agent, lane, event)
+
+    async def ignore(self, agent: str, ignored: Ignored) -> None:
+        """List what starts nothing, with its reason."""
+        statement = SQL["ignore"]
+        await self.database.all(statement, agent=agent, key=ignored.key, reason=ignored.reason)
+
+    async def ring(self) -> None:
+        """Wake the dispatchers; call it after an admission, at most once for many of them."""
+        await self.database.all(SQL["ring"])
+
+    async def claim(
+        self, worker_id: UUID, lanes: Sequence[str], free: int, *, suspects: bool = False
+    ) -> list[Claim]:
+        """Take at most `free` due runs of `lanes`, which the caller shuffles to be fair.
+
+        `suspects` takes the runs that were being driven when two workers died, and only those:
+        each is to be driven alone, in a process with a worker row of its own.
+        """
+        rows = await self.database.all(
+            SQL["claim"], worker=worker_id, lanes=list(lanes), free=free, suspects=suspects
+        )
+        return [_claim(row) for row in rows]
+
+    async def claim_one(self, worker_id: UUID, run_id: UUID) -> Claim | None:
+        """Take this run if it is due and free, suspect or not: the caller drives nothing else."""
+        row = await self.database.one(SQL["claim_one"], worker=worker_id, run_id=run_id)
+        return None if row is None else _claim(row)
+
+    async def suspects(self, lanes: Sequence[str]) -> int:
+        """Return how many due runs of `lanes` must be driven alone."""
+        row = await self.database.one(SQL["suspects"], lanes=list(lanes))
+        return 0 if row is None else int(row["suspects"])
+
+    async def next_due(self, lanes: Sequence[str]) -> float | None:
+        """Return the seconds until a run of `lanes` is due (0 when one is), None for never."""
+        row = await self.database.one(SQL["next_due"], lanes=list(lanes))
+        return None if row is None or row["seconds"] is None else max(0.0, row["seconds"])
+
+    async def begin(self, lease: Lease, trace_id: UUID) -> bool:
+        """Record an attempt; True when a cancel was asked for. Raises LeaseLostError."""
+        audit = body("run.attempt", lease.run_id, epoch=lease.epoch, trace=str(trace_id))
+        return bool(
+            (await self._fenced("begin", lease, trace=trace_id, body=audit))["cancel_asked"]
+        )
+
+    async def progress(self, lease: Lease, kind: str, **facts: JSON) -> bool:
+        """Record an audit event that proves progress; True when a cancel was asked for.
+
+        Raises:
+            LeaseLostError: somebody else drives the run now.
+        """
+        row = await self._fenced("progress", lease, body=body(kind, lease.run_id, **facts))
+        return bool(row["cancel_asked"])
+
+    async def settle(
+        self,
+        lease: Lease,
+        state: RunState,
+        *,
+        outcome: str | None = None,
+        reason: str | None = None,
+        after: float = 0.0,
+    ) -> None:
+        """End the lease: done, dead or cancelled, or queued, which is a release and no progress.
+
+        A released run is due again `after` seconds.
+
+        Raises:
+            LeaseLostError: somebody else drives the run now.
+        """
+        if state in {RunState.RUNNING, RunState.PARKED}:
+            raise ValueError(f"a lease does not end as {state}")
+        kind = "run.released" if state is RunState.QUEUED else f"run.{state}"
+        audit = body(kind, lease.run_id, epoch=lease.epoch)
+        await self._fenced(
+            "settle",
+            lease,
+            state=state.value,
+            outcome=outcome,
+            reason=reason,
+            after=after,
+            body=audit,
+        )
+
+    async def park(self, lease: Lease, parks: Sequence[Park]) -> None:
+        """End the lease and wait for exactly `parks`; an answer that came meanwhile counts.
+
+        Raises:
+            LeaseLostError: somebody else drives the run now.
+        """
+        if not parks:
+            raise ValueError("a run that waits for nothing would never go on")
+        await self._fenced(
+            "park",
+            lease,
+            wakes=lease.wakes,
+            interrupts=[park.interrupt_id for park in parks],
+            kinds=[park.kind for park in parks],
+            dues=[park.due_at for park in parks],
+            reviews=[park.review_id for park in parks],
+            body=body("run.parked", lease.run_id, interrupts=[p.interrupt_id for p in parks]),
+        )
+
+    async def expire(self, *, backoff: float, alone_limit: int = 2) -> list[DictRow]:
+        """Take back the runs of gone workers; the rows have run_id, agent, state, crash_count.
+
+        From its second crash on a run waits `backoff` seconds, doubled each time; when it
+        crashed `alone_limit` times while driven alone it is dead.
+        """
+        return await self.database.all(SQL["expire"], backoff=backoff, alone_limit=alone_limit)
+
+    async def cancel(self, run_id: UUID) -> RunState:
+        """Cancel at once, or ask whoever drives it to; return the state that the run has now.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        async with self.database.transaction() as connection:
+            cursor = await connection.execute(SQL["lock"], {"run_id": run_id})
+            if (locked := await cursor.fetchone()) is None:
+                raise NotFoundError(f"There is no run {run_id}.")
+            asked, cancelled = body("run.cancel_asked", run_id), body("run.cancelled", run_id)
+            values = {"run_id": run_id, "asked": asked, "cancelled": cancelled}
+            cursor = await connection.execute(SQL["cancel"], values)
+            return RunState((await cursor.fetchone() or locked)["state"])
+
+    async def replay(self, run_id: UUID, *, write: bool, lane: str | None = None) -> Admission:
+        """Handle the event of a run once more, in a new run; without `write` it writes nothing.
+
+        `lane` is where the new run is driven: the agent's present one, by default the old run's.
+        """
+        row = await self.get(run_id)
+        root = await self.get(row["replay_of"]) if row["replay_of"] else row
+        event = Event.from_json(root["event"])
+        for number in range(2, MOST_REPLAYS):
+            admission = await self.admit(
+                root["agent"],
+                lane or row["lane"],
+                replace(event, key=f"{event.key}#{number}"),
+                replay_of=root["run_id"],
+                dry_run=not write,
+            )
+            if admission.new:
+                return admission
+        raise UsageError(f"Run {root['run_id']} was replayed {MOST_REPLAYS} times.")
+
+    async def retry_dead(self, run_id: UUID) -> None:
+        """Let a dead run go on where it stood. Raises NotFoundError, or UsageError: not dead."""
+        await self._dead("retry_dead", run_id, body=body("run.retried", run_id))
+
+    async def discard_dead(self, run_id: UUID, by: str) -> None:
+        """Give a dead run up; `by` says who did. Raises NotFoundError, or UsageError: not dead."""
+        audit = body("run.discarded", run_id)
+        await self._dead("discard_dead", run_id, reason=f"discarded by {by}", body=audit)
+
+    async def get(self, run_id: UUID) -> DictRow:
+        """Return the row of a run, `cancel_asked` and all.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        row = await self.database.one(SQL["get"], run_id=run_id)
+        if row is None:
+            raise NotFoundError(f"There is no run {run_id}.")
+        return row
+
+    async def find(self, text: str) -> DictRow:
+        """Return the run of that id, id prefix (6 characters or more) or event key.
+
+        Raises:
+            NotFoundError: no run fits.
+            UsageError: several do.
+        """
+        low, high = _span(text)
+        rows = await self.database.all(SQL["find"], low=low, high=high, key=text)
+        if not rows:
+            raise NotFoundError(f"No run has the id, the id prefix or the event key {text!r}.")
+        if len(rows) > 1:
+            ids = ", ".join(str(row["run_id"]) for row in rows)
+            raise UsageError(f"{text!r} fits several runs: {ids}.")
+        return rows[0]
+
+    async def list(
+        self, *, state: RunState | None = None, agent: str | None = None, limit: int = 50
+    ) -> Sequence[DictRow]:
+        """Return runs without their events, the newest first."""
+        return await self.database.all(SQL["list"], state=state, agent=agent, limit=limit)
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many runs are in each state."""
+        rows = await self.database.all(SQL["counts"])
+        return dict.fromkeys(map(str, RunState), 0) | {row["state"]: row["runs"] for row in rows}
+
+    async def _fenced(self, name: str, lease: Lease, **values: object) -> DictRow:
+        return await fenced(self.database, SQL[name], lease, **values)
+
+    async def _dead(self, name: str, run_id: UUID, **values: object) -> None:
+        if await self.database.one(SQL[name], run_id=run_id, **values) is None:
+            state = (await self.get(run_id))["state"]
+            raise UsageError(f"Run {run_id} is {state}, not dead.")
+
+
+def _claim(row: DictRow) -> Claim:
+    rest = {name: row.pop(name) for name in ("agent", "event", "cancel_asked")}
+    event = Event.from_json(rest["event"])
+    return Claim(
+        lease=Lease(**row), agent=rest["agent"], event=event, cancel_asked=rest["cancel_asked"]
+    )
+
+
+def _span(prefix: str) -> tuple[UUID, UUID]:
+    """Return the first and the last id that begin with `prefix`; an empty span if none can."""
+    digits = prefix.replace("-", "").lower()
+    if len(prefix) < SHORTEST_PREFIX or len(digits) > 32 or set(digits) - set("0123456789abcdef"):
+        return UUID(int=1), UUID(int=0)
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))

@@ -1,0 +1,22 @@
+-- post: leave a message; the same key leaves one
+INSERT INTO outbox (idempotency_key, channel, body) VALUES (%(idempotency_key)s, %(channel)s, %(body)s) ON CONFLICT DO NOTHING;
+
+-- take: lease what is due; the number of attempts fences what is written about it afterwards
+WITH due AS (
+  SELECT outbox_id FROM outbox WHERE due_at <= now() ORDER BY due_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE outbox o SET due_at = now() + make_interval(secs => %(lease)s), attempts = o.attempts + 1
+FROM due WHERE o.outbox_id = due.outbox_id
+RETURNING o.outbox_id, o.idempotency_key, o.channel, o.body, o.attempts;
+
+-- done: delivered
+UPDATE outbox SET due_at = NULL, delivered_at = now(), reason = NULL WHERE outbox_id = %(outbox_id)s AND attempts = %(attempts)s;
+
+-- failed: not delivered; once more, later
+UPDATE outbox SET due_at = now() + make_interval(secs => %(retry_in)s), reason = %(reason)s
+WHERE outbox_id = %(outbox_id)s AND attempts = %(attempts)s;
+
+-- give_up: not delivered, for good
+UPDATE outbox SET due_at = NULL, reason = %(reason)s WHERE outbox_id = %(outbox_id)s AND attempts = %(attempts)s;
+
+-- pending: how many are not delivered yet
+SELECT count(*) AS pending FROM outbox WHERE due_at IS NOT NULL;

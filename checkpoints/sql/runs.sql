@@ -1,0 +1,183 @@
+-- admit: one event, one run; no row back = known already
+WITH run AS (
+  INSERT INTO runs(run_id, lane, agent, event_key, event, replay_of, dry_run, audit_seq, audit_head)
+  VALUES (%(run_id)s, %(lane)s, %(agent)s, %(key)s, %(event)s, %(replay_of)s, %(dry_run)s, 1,
+    sha256(convert_to(%(run_id)s::text, 'UTF8') || %(body)s::bytea))
+  ON CONFLICT DO NOTHING RETURNING run_no, run_id, audit_seq, audit_head),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
+SELECT run_id FROM run;
+
+-- join: list a reply under the run of its thread, directly or through a reply that joined; no row back = no such run, or the reply has one of its own
+WITH root AS (
+  SELECT root.run_id FROM (
+    SELECT run_id FROM runs WHERE run_id = %(root)s
+    UNION ALL
+    SELECT run_id FROM ignored WHERE agent = %(agent)s AND event_key = %(thread)s AND run_id IS NOT NULL) AS root
+  WHERE NOT EXISTS (SELECT FROM runs WHERE run_id = %(run_id)s) LIMIT 1),
+listed AS (
+  INSERT INTO ignored(agent, event_key, reason, run_id) SELECT %(agent)s, %(key)s, %(reason)s, run_id FROM root
+  ON CONFLICT DO NOTHING)
+SELECT run_id FROM root;
+
+-- ignore: list what starts nothing
+INSERT INTO ignored(agent, event_key, reason) VALUES (%(agent)s, %(key)s, %(reason)s) ON CONFLICT DO NOTHING;
+
+-- ring: wake the dispatchers; outside the admission's transaction, where it would make commits queue up
+NOTIFY failsoft_runs;
+
+-- claim: what is due in my lanes, in their order (the caller shuffles them); suspects only when asked for, to be driven alone
+WITH me AS (SELECT worker_id FROM workers WHERE worker_id = %(worker)s AND gone_at IS NULL AND expires_at > now()),
+due AS (
+  SELECT d.run_id FROM me, unnest(%(lanes)s::text[]) AS lanes(lane), LATERAL (
+    SELECT r.run_id FROM runs r WHERE r.lane = lanes.lane AND r.state IN ('queued', 'parked') AND r.due_at <= now()
+      AND (r.crash_count >= 2) = %(suspects)s ORDER BY r.due_at LIMIT %(free)s FOR NO KEY UPDATE SKIP LOCKED) d
+  LIMIT %(free)s)
+UPDATE runs r SET state = 'running', worker_id = %(worker)s, epoch = r.epoch + 1, alone = r.crash_count >= 2,
+  due_at = NULL, updated_at = now()
+FROM due WHERE r.run_id = due.run_id
+RETURNING r.run_id, r.run_no, r.epoch, r.wakes, r.alone, r.crash_count, r.dry_run, r.cancel_asked, r.agent, r.event;
+
+-- claim_one: this run, if it is due, for a command that drives it here and now
+WITH me AS (SELECT worker_id FROM workers WHERE worker_id = %(worker)s AND gone_at IS NULL AND expires_at > now()),
+due AS (
+  SELECT r.run_id FROM me, runs r WHERE r.run_id = %(run_id)s AND r.state IN ('queued', 'parked') AND r.due_at <= now()
+  FOR NO KEY UPDATE OF r SKIP LOCKED)
+UPDATE runs r SET state = 'running', worker_id = %(worker)s, epoch = r.epoch + 1, alone = r.crash_count >= 2,
+  due_at = NULL, updated_at = now()
+FROM due WHERE r.run_id = due.run_id
+RETURNING r.run_id, r.run_no, r.epoch, r.wakes, r.alone, r.crash_count, r.dry_run, r.cancel_asked, r.agent, r.event;
+
+-- suspects: how many runs are due that must be driven alone
+SELECT count(*) AS suspects FROM runs WHERE lane = ANY(%(lanes)s) AND state IN ('queued', 'parked')
+  AND due_at <= now() AND crash_count >= 2;
+
+-- settle: done, dead, cancelled, or queued again (release); fenced. A release keeps the parks: what was not delivered yet still waits there
+WITH run AS (
+  UPDATE runs SET state = %(state)s, worker_id = NULL, due_at = CASE WHEN %(state)s = 'queued' THEN now() + make_interval(secs => %(after)s) END,
+    outcome = %(outcome)s, reason = %(reason)s, updated_at = now(),
+    audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
+  WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' RETURNING run_no, audit_seq, audit_head),
+pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no AND %(state)s IN ('done', 'cancelled')),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
+SELECT run_no FROM run;
+
+-- park: wait for exactly these parks; due at once if an answer or a cancel came since the claim. Rest is progress
+WITH new AS (
+  SELECT * FROM unnest(%(interrupts)s::text[], %(kinds)s::text[], %(dues)s::float8[], %(reviews)s::text[])
+    AS p(interrupt_id, kind, due, review_id)),
+run AS (
+  UPDATE runs SET state = 'parked', worker_id = NULL, crash_count = 0, alone_crashes = 0, updated_at = now(),
+    due_at = CASE WHEN wakes <> %(wakes)s OR cancel_asked THEN now() ELSE (SELECT to_timestamp(min(due)) FROM new) END,
+    audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
+  WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' RETURNING run_no, audit_seq, audit_head),
+gone AS (
+  DELETE FROM parks USING run WHERE parks.run_no = run.run_no AND parks.interrupt_id <> ALL (%(interrupts)s::text[])),
+pk AS (
+  INSERT INTO parks(run_no, interrupt_id, kind, due_at, review_id)
+  SELECT run.run_no, new.interrupt_id, new.kind, to_timestamp(new.due), new.review_id FROM run, new
+  ON CONFLICT (run_no, interrupt_id) DO UPDATE
+    SET kind = excluded.kind, due_at = excluded.due_at, review_id = excluded.review_id),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
+SELECT run_no FROM run;
+
+-- progress: any fenced audit event; it forgets crashes
+WITH run AS (
+  UPDATE runs SET crash_count = 0, alone_crashes = 0,
+    audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
+  WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
+  RETURNING run_no, audit_seq, audit_head, cancel_asked),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
+SELECT cancel_asked FROM run;
+
+-- begin: one more attempt; no progress yet
+WITH run AS (
+  UPDATE runs SET audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
+  WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
+  RETURNING run_no, epoch, audit_seq, audit_head, cancel_asked),
+attempt AS (
+  INSERT INTO attempts(run_no, trace_id, epoch) SELECT run_no, %(trace)s, epoch FROM run ON CONFLICT DO NOTHING),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
+SELECT cancel_asked FROM run;
+
+-- expire: take the runs of gone workers back, a crash each; from the second on they wait, and too many alone make one dead
+WITH lost AS (
+  SELECT r.run_id, r.alone AND r.alone_crashes + 1 >= %(alone_limit)s AS dead,
+    convert_to('{"at":"' || to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')
+      || '","kind":"run.lost","run":"' || r.run_id || '","worker":"' || w.worker_id || '"}', 'UTF8') AS body
+  FROM workers w JOIN runs r ON r.worker_id = w.worker_id AND r.state = 'running'
+  WHERE w.gone_at IS NOT NULL ORDER BY r.run_id FOR NO KEY UPDATE OF r SKIP LOCKED),
+run AS (
+  UPDATE runs r SET state = CASE WHEN l.dead THEN 'dead' ELSE 'queued' END, worker_id = NULL, epoch = r.epoch + 1,
+    due_at = CASE WHEN NOT l.dead THEN now() + make_interval(secs =>
+      CASE WHEN r.crash_count = 0 THEN 0 ELSE %(backoff)s * 2 ^ least(r.crash_count - 1, 6) END) END,
+    crash_count = r.crash_count + 1, alone_crashes = r.alone_crashes + r.alone::int, updated_at = now(),
+    reason = CASE WHEN l.dead THEN 'its worker died each time it was driven alone' ELSE 'its worker is gone' END,
+    audit_seq = r.audit_seq + 1, audit_head = sha256(r.audit_head || l.body)
+  FROM lost l WHERE r.run_id = l.run_id
+  RETURNING r.run_no, r.run_id, r.agent, r.state, r.crash_count, r.audit_seq, r.audit_head, l.body),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, body, audit_head FROM run)
+SELECT run_id, agent, state, crash_count FROM run;
+
+-- lock: a statement of its own before a decision on other tables, which would else be read as they were before the wait
+SELECT state FROM runs WHERE run_id = %(run_id)s FOR NO KEY UPDATE;
+
+-- cancel: at once when nobody drives it and no write is undecided; else whoever drives it sees cancel_asked
+WITH seen AS (
+  SELECT run_no, state <> 'running' AND NOT EXISTS (
+    SELECT FROM effects e WHERE e.run_no = r.run_no AND e.state IN ('in_flight', 'unknown')) AS free
+  FROM runs r WHERE run_id = %(run_id)s AND state IN ('queued', 'running', 'parked')),
+run AS (
+  UPDATE runs r SET cancel_asked = true, updated_at = now(),
+    state = CASE WHEN seen.free THEN 'cancelled' ELSE r.state END,
+    due_at = CASE WHEN r.state <> 'running' AND NOT seen.free THEN now() END,
+    audit_seq = r.audit_seq + 1,
+    audit_head = sha256(r.audit_head || CASE WHEN seen.free THEN %(cancelled)s::bytea ELSE %(asked)s::bytea END)
+  FROM seen WHERE r.run_no = seen.run_no
+  RETURNING r.run_no, r.state, r.audit_seq, r.audit_head, seen.free),
+pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no AND run.free),
+ev AS (
+  INSERT INTO audit_event(run_no, seq, body, hash)
+  SELECT run_no, audit_seq, CASE WHEN free THEN %(cancelled)s::bytea ELSE %(asked)s::bytea END, audit_head FROM run)
+SELECT state FROM run;
+
+-- retry_dead: the same run goes on, as if it had never crashed
+WITH run AS (
+  UPDATE runs SET state = 'queued', due_at = now(), epoch = epoch + 1, crash_count = 0, alone_crashes = 0, alone = false,
+    cancel_asked = false, outcome = NULL, reason = NULL, updated_at = now(),
+    audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
+  WHERE run_id = %(run_id)s AND state = 'dead' RETURNING run_no, audit_seq, audit_head),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
+SELECT run_no FROM run;
+
+-- discard_dead: a person says that it shall stay undone
+WITH run AS (
+  UPDATE runs SET state = 'cancelled', epoch = epoch + 1, reason = %(reason)s, updated_at = now(),
+    audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
+  WHERE run_id = %(run_id)s AND state = 'dead' RETURNING run_no, audit_seq, audit_head),
+pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
+SELECT run_no FROM run;
+
+-- get: one run
+SELECT * FROM runs WHERE run_id = %(run_id)s;
+
+-- find: runs by the range of ids that a prefix spans, or by event key
+SELECT * FROM runs WHERE run_id BETWEEN %(low)s AND %(high)s
+UNION ALL
+SELECT * FROM runs WHERE event_key = %(key)s AND NOT run_id BETWEEN %(low)s AND %(high)s
+LIMIT 3;
+
+-- list: the newest first
+SELECT run_id, run_no, lane, agent, event_key, state, due_at, worker_id, epoch, crash_count, cancel_asked, dry_run,
+  replay_of, outcome, reason, created_at, updated_at
+FROM runs WHERE (%(state)s::text IS NULL OR state = %(state)s) AND (%(agent)s::text IS NULL OR agent = %(agent)s)
+ORDER BY run_no DESC LIMIT %(limit)s;
+
+-- counts: runs by state
+SELECT state, count(*) AS runs FROM runs GROUP BY state;
+
+-- next_due: seconds until the first run of these lanes is due; below 0 when it is already
+SELECT extract(epoch FROM min(d.due_at) - now())::float8 AS seconds
+FROM unnest(%(lanes)s::text[]) AS lanes(lane), LATERAL (
+  SELECT r.due_at FROM runs r WHERE r.lane = lanes.lane AND r.state IN ('queued', 'parked') AND r.due_at IS NOT NULL
+  ORDER BY r.due_at LIMIT 1) d;

@@ -1,0 +1,32 @@
+"""What every command needs before it starts: options into the environment, logging to stderr."""
+
+import logging
+import os
+
+from failsoft.settings import load_settings
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# ESC, CR and LF in a text from outside would forge lines and drive the terminal.
+ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F) if code != 0x09}
+
+
+class OneLine(logging.Formatter):
+    """Write each record as one line, whatever a text from outside holds."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        return super().formatMessage(record).translate(ESCAPED)
+
+
+def prepare(*, dsn: str | None, home: str | None, verbose: bool) -> None:
+    """Child processes must see what the options said, so they go into the environment."""
+    if dsn:
+        os.environ["FAILSOFT_DSN"] = dsn
+    if home:
+        os.environ["FAILSOFT_HOME"] = home
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine(LOG_FORMAT))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    level = "DEBUG" if verbose else load_settings().log_level
+    logging.getLogger("failsoft").setLevel(level.upper())

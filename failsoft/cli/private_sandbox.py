@@ -1,0 +1,82 @@
+"""A sandbox of one's own for one command, when nothing real is configured."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from failsoft.errors import ConfigurationError, MissingExtraError
+from failsoft.settings import Settings, load_settings
+
+REAL = ("FAILSOFT_MODEL", "FAILSOFT_JIRA_BASE_URL", "FAILSOFT_SLACK_TOKEN")
+
+
+def variables(url: str) -> dict[str, str]:
+    """Return the environment that points every connector at the sandbox at `url`."""
+    return {
+        "FAILSOFT_PROFILE": "sandbox",
+        "FAILSOFT_SLACK_BASE_URL": f"{url}/slack/api/",
+        "FAILSOFT_SLACK_TOKEN": "xoxb-sandbox",
+        "FAILSOFT_JIRA_BASE_URL": f"{url}/jira",
+        "FAILSOFT_JIRA_EMAIL": "bot@example.com",
+        "FAILSOFT_JIRA_TOKEN": "sandbox",
+        "FAILSOFT_MODEL": "openai:sandbox-keywords",
+        "FAILSOFT_MODEL_BASE_URL": f"{url}/v1",
+        "FAILSOFT_MODEL_API_KEY": "sandbox",
+        "FAILSOFT_MODEL_PRICE": "0.25/2.00",
+    }
+
+
+def nothing_real() -> bool:
+    """Tell whether no model, Jira or Slack is configured at all."""
+    return not any(os.environ.get(name) for name in REAL)
+
+
+@contextlib.contextmanager
+def sandbox_process(*, seed: int = 0, lag: float = 0.0) -> Iterator[str]:
+    """Start the sandbox as a process of its own and give its URL; it ends with this block.
+
+    Raises:
+        MissingExtraError: its HTTP server is not installed.
+    """
+    if importlib.util.find_spec("aiohttp") is None:
+        raise MissingExtraError("sandbox", "The sandbox")
+    command = [sys.executable, "-m", "failsoft.sandbox", "--port", "0", "--with-parent"]
+    process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+        [*command, "--seed", str(seed), "--lag", str(lag)],
+        stdin=subprocess.PIPE,  # its end is how the child learns that we are gone, kill -9 or not
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise ConfigurationError("The sandbox did not start; try `failsoft sandbox`.")
+        yield str(json.loads(line)["url"])
+    finally:
+        process.terminate()
+        process.wait(10)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+@contextlib.contextmanager
+def real_or_sandbox(say: object = None) -> Iterator[Settings]:
+    """Give the settings of the environment; where nothing is configured, those of a sandbox."""
+    if not nothing_real():
+        yield load_settings()
+        return
+    with sandbox_process() as url:
+        before = dict(os.environ)
+        os.environ.update(variables(url))
+        if callable(say):
+            say(f"no model, Jira or Slack is configured: using a sandbox of this command at {url}")
+        try:
+            yield load_settings()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)

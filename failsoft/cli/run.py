@@ -1,0 +1,117 @@
+"""failsoft run: handle one event with an agent, here and now."""
+
+import asyncio
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from failsoft.checkpoints.database import connect
+from failsoft.cli.private_sandbox import real_or_sandbox
+from failsoft.errors import InvalidEventError, UsageError
+from failsoft.events import MAX_TEXT, Event, Ignored
+from failsoft.parsing import JSONObject, clean_text, parse_object
+from failsoft.settings import Settings
+
+if TYPE_CHECKING:
+    from failsoft.cli.account import Account
+
+MAX_BYTES = 4 * MAX_TEXT
+
+
+@click.command("run")
+@click.argument("agent")
+@click.argument("source", required=False, metavar="[-]")
+@click.option("--text", help="The text of the event.")
+@click.option("--key", help="Its business key; default: a hash of the text, so twice is once.")
+@click.option("--event", "file", metavar="FILE", help="A JSON file with the event; - is stdin.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    agent: str,
+    source: str | None,
+    text: str | None,
+    key: str | None,
+    file: str | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Handle one event with AGENT, here and now, and print the path, the result and the trace.
+
+    AGENT is a shipped name (slack-jira) or package.module:attribute. The event is --text, or JSON
+    from --event FILE or - : failsoft's own form {"key","source","text","facts"}, or what Slack
+    sends (an event_callback). The same key is handled once: asked again, the run is shown as it is.
+    """
+    if source not in {None, "-"}:
+        raise UsageError(f"What is {source!r}? Give --text, --event FILE, or - for stdin.")
+    with real_or_sandbox(lambda line: click.echo(line, err=True)) as settings:
+        event = read_event(text=text, key=key, file=file or source, settings=settings)
+        account = asyncio.run(handle(agent, event, settings, dry_run=dry_run))
+    if as_json:
+        click.echo(json.dumps(account.to_json(), sort_keys=True))
+    else:
+        account.show()
+    sys.exit(0 if account.well else 1)
+
+
+def read_event(
+    *, text: str | None, key: str | None, file: str | None, settings: Settings
+) -> Event | Ignored:
+    """Return the event that the options name.
+
+    Raises:
+        UsageError: none, or two of them, were given.
+        InvalidEventError: it cannot be read.
+    """
+    if (text is None) == (file is None):
+        raise UsageError("Give either --text TEXT or --event FILE (or - for stdin).")
+    if text is None:
+        return _event_of(parse_object(_bytes(str(file)), max_bytes=MAX_BYTES), settings)
+    text = clean_text(text)
+    if not text.strip():
+        raise InvalidEventError("The text is empty.")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Event(key=key or f"cli:{digest}", source="cli", text=text)
+
+
+def _bytes(file: str) -> bytes:
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(MAX_BYTES + 1)
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise InvalidEventError(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _event_of(payload: JSONObject, settings: Settings) -> Event | Ignored:
+    from failsoft.intake.slack import normalise  # noqa: PLC0415
+
+    if "key" in payload:
+        return Event.from_json(payload)
+    return normalise(payload, own_bot_id=settings.slack_bot_id)
+
+
+async def handle(
+    agent: str, event: Event | Ignored, settings: Settings, *, dry_run: bool
+) -> "Account":
+    """Admit the event, drive its run until it rests, and give an account of it."""
+    from failsoft.cli.account import Account  # noqa: PLC0415
+    from failsoft.workers.assembly import assemble  # noqa: PLC0415
+    from failsoft.workers.here import drive_here  # noqa: PLC0415
+
+    async with connect(settings) as database, assemble([agent], database, settings) as parts:
+        graph = parts.graphs[0]
+        if isinstance(event, Ignored):
+            await parts.store.runs.ignore(graph.agent, event)
+            return Account.of_ignored(event)
+        admission = await parts.store.runs.admit(
+            graph.agent, graph.lane, event, dry_run=dry_run
+        )
+        rest: Any = None
+        if not (await parts.store.runs.get(admission.run_id))["state"] in {"done", "dead"}:
+            rest = await drive_here(parts, admission.run_id)
+        return await Account.of_run(parts.store, settings, admission, rest)

@@ -1,0 +1,38 @@
+"""failsoft worker: drive the due runs of agents until stopped."""
+
+import asyncio
+import signal
+
+import click
+
+from failsoft.checkpoints.database import connect
+from failsoft.settings import Settings, load_settings
+
+
+@click.command("worker")
+@click.argument("agents", nargs=-1, required=True, metavar="AGENT...")
+@click.option("--concurrency", type=click.IntRange(1), help="Runs driven at once.")
+def command(agents: tuple[str, ...], concurrency: int | None) -> None:
+    """Drive the due runs of AGENT... until stopped.
+
+    AGENT is a shipped name (slack-jira) or package.module:attribute. SIGTERM and Ctrl-C drain: each
+    run in flight comes to the end of its step and is given back; nothing is lost by kill -9 either.
+    """
+    settings = load_settings()
+    if concurrency is not None:
+        settings = settings.model_copy(update={"concurrency": concurrency})
+    asyncio.run(work(list(agents), settings))
+
+
+async def work(agents: list[str], settings: Settings) -> None:
+    """Run one worker until a signal says stop."""
+    from failsoft.workers.assembly import assemble  # noqa: PLC0415  # heavy: after --help
+    from failsoft.workers.worker import Worker  # noqa: PLC0415
+
+    async with connect(settings) as database, assemble(agents, database, settings) as parts:
+        worker = Worker(parts.runner, store=parts.store, services=parts.services, agents=agents)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        click.echo(f"working on {', '.join(parts.runner.lanes)}; stop with Ctrl-C", err=True)
+        await worker.run()

@@ -1,0 +1,223 @@
+"""ResilientGraph: a StateGraph with verbs, explicit failure nodes and a picture that shows them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Self
+
+from langgraph.graph import END, START, StateGraph
+
+from failsoft.connectors.contract import Operation
+from failsoft.errors import InvalidGraphError
+from failsoft.nodes.classify import Classifier, Classify
+from failsoft.nodes.context import Context
+from failsoft.nodes.fallback_classifier import FallbackClassifier
+from failsoft.nodes.human import Human
+from failsoft.nodes.keywords import Keywords
+from failsoft.nodes.notify_human import NotifyHuman
+from failsoft.nodes.policy import Budget, Desk, Retry
+from failsoft.nodes.retry_tool import RetryTool
+from failsoft.nodes.state import EventInput, RunState
+from failsoft.nodes.tool import TIMEOUT, Tool, Work
+from failsoft.nodes.verb import Verb
+from failsoft.nodes.wait import wait
+from failsoft.nodes.write import Request, Write
+
+PLUMBING = ("retry_tool", "wait", "fallback_classifier", "notify_human")
+
+
+class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
+    """A graph whose verbs never lose an event and never write twice.
+
+    Verbs leave only by `Command(goto=...)`: an edge out of one would fire beside its own retry, and
+    a ticket would be written twice, so `compile()` refuses it. Plain nodes, subgraphs and LangGraph's
+    own `interrupt` work as ever. Building does no I/O and needs no setting.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        *,
+        retry: Retry | None = None,
+        budget: Budget | None = None,
+        input_schema: type[Any] = EventInput,
+        output_schema: type[Any] | None = None,
+    ) -> None:
+        super().__init__(
+            RunState,
+            context_schema=Context,
+            input_schema=input_schema,
+            output_schema=output_schema,
+        )
+        self.agent = agent
+        self.verbs: dict[str, Verb] = {}
+        self.desk = Desk()
+        self.retry = retry or Retry()
+        self.budget = budget or Budget()
+
+    def add_classifier(self, name: str, task: Classify, *, fallback: Keywords) -> Self:
+        """Add a model call whose answer keeps a schema, and the keyword rules behind it."""
+        return self._add_verb(
+            Classifier(name=name, task=task, keywords=fallback, budget=self.budget)
+        )
+
+    def add_tool(
+        self, name: str, call: Work, *, timeout: float = TIMEOUT, fallback: Work | None = None
+    ) -> Self:
+        """Add a callable that reads or computes; `timeout` in seconds, for each of the two.
+
+        `fallback` becomes a node of its own, `<name>_fallback`, with attempts of its own; it leaves
+        its result where the first one would have.
+        """
+        if fallback is None:
+            return self._add_verb(
+                Tool(name=name, call=call, timeout=timeout, budget=self.budget)
+            )
+        second = f"{name}_fallback"
+        self._add_verb(
+            Tool(name=second, call=fallback, timeout=timeout, result_key=name, budget=self.budget)
+        )
+        return self._add_verb(
+            Tool(name=name, call=call, timeout=timeout, fallback=second, budget=self.budget)
+        )
+
+    def add_write(
+        self, name: str, operation: Operation[Any], *, request: Request, required: bool = True
+    ) -> Self:
+        """Add one external write; `request` makes it from the state, None: nothing to write."""
+        return self._add_verb(
+            Write(
+                name=name,
+                operation=operation,
+                request=request,
+                required=required,
+                budget=self.budget,
+            )
+        )
+
+    def add_human(
+        self,
+        name: str,
+        *,
+        via: Sequence[str] = (),
+        deadline: float = Desk().deadline,
+        escalate: Sequence[str] = (),
+    ) -> Self:
+        """Name the desk that this graph's questions go to; used in a path it is an approval.
+
+        `deadline` is in seconds, for each step of the escalation.
+        """
+        self.desk = Desk(
+            name=name, via=tuple(via), deadline=deadline, escalate=tuple(escalate)
+        )
+        self.verbs[name] = Human(name=name, budget=self.budget)
+        return self
+
+    def add_path(self, *names: str) -> Self:
+        """Join nodes in order: a verb remembers its next, a plain node gets an ordinary edge."""
+        for here, there in pairwise(names):
+            if here in self.verbs:
+                self._use(here)
+                self._set_next(self.verbs[here], there)
+            if there in self.verbs:
+                self._use(there)
+            if here not in self.verbs:
+                self.add_edge(here, there)
+        return self
+
+    def validate(self, interrupt: Sequence[str] | None = None) -> Self:
+        """Set where each verb may go, then let LangGraph check; `compile()` calls this first."""
+        self._refuse_edges_out_of_verbs()
+        self._add_plumbing()
+        for verb in self._used():
+            verb.desk = self.desk
+            self.nodes[verb.name].ends = _unique(verb.ends)
+        for name, ends in self._plumbing_ends().items():
+            if name in self.nodes:
+                self.nodes[name].ends = _unique(ends)
+        return super().validate(interrupt)
+
+    @property
+    def version(self) -> str:
+        """The topology and the names of the writes, not the prompt: 8 hex digits."""
+        ends = {verb.name: sorted(verb.ends) for verb in self._used()}
+        writes = sorted(verb.name for verb in self._used() if isinstance(verb, Write))
+        shape = [sorted(self.nodes.keys() - set(PLUMBING)), sorted(self.edges), ends, writes]
+        return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def lane(self) -> str:
+        """What a worker must have loaded to drive a run of this graph."""
+        return f"{self.agent}@{self.version}"
+
+    def _add_verb(self, verb: Verb) -> Self:
+        if verb.name in PLUMBING:
+            raise InvalidGraphError(f"`{verb.name}` is the name of a node that every graph has.")
+        self.verbs[verb.name] = verb
+        self._use(verb.name)
+        return self
+
+    def _use(self, name: str) -> None:
+        if name not in self.nodes:
+            # without input_schema the fields of a helper's argument would become state channels
+            self.add_node(name, self.verbs[name], input_schema=RunState)
+
+    def _used(self) -> list[Verb]:
+        return [verb for verb in self.verbs.values() if verb.name in self.nodes]
+
+    def _set_next(self, verb: Verb, there: str) -> None:
+        if verb.next not in (END, there):
+            raise InvalidGraphError(
+                f"`{verb.name}` goes to `{verb.next}` already: a verb has one next; "
+                "branch in a plain node after it."
+            )
+        verb.next = there
+        if isinstance(verb, Tool) and verb.fallback:
+            self.verbs[verb.fallback].next = there
+
+    def _refuse_edges_out_of_verbs(self) -> None:
+        joined = {start for starts, _ in self.waiting_edges for start in starts}
+        static = {start for start, _ in self.edges} | set(self.branches) | joined
+        if wrong := sorted(static & self.verbs.keys()):
+            raise InvalidGraphError(
+                f"`{wrong[0]}` is a verb and leaves by Command(goto=...): an edge out of it would "
+                "fire beside its own retry. Name its next in add_path instead."
+            )
+
+    def _add_plumbing(self) -> None:
+        helpers: dict[str, Any] = {
+            "retry_tool": RetryTool(verbs=self.verbs, retry=self.retry),
+            "wait": wait,
+            "notify_human": NotifyHuman(verbs=self.verbs),
+        }
+        if any(isinstance(verb, Classifier) for verb in self._used()):
+            helpers["fallback_classifier"] = FallbackClassifier(verbs=self.verbs)
+        for name, helper in helpers.items():
+            if self._used() and name not in self.nodes:
+                self.add_node(name, helper, input_schema=RunState)
+
+    def _plumbing_ends(self) -> dict[str, list[str]]:
+        callers = [verb for verb in self._used() if not isinstance(verb, Human)]
+        classifiers = [verb for verb in callers if isinstance(verb, Classifier)]
+        return {
+            "retry_tool": ["wait", *(verb.spent for verb in callers)],
+            "wait": [verb.name for verb in callers],
+            "notify_human": [
+                *(verb.name for verb in callers),
+                *(verb.next for verb in self._used()),
+                END,
+            ],
+            "fallback_classifier": [
+                *(verb.name for verb in classifiers),
+                *(verb.next for verb in classifiers),
+                "notify_human",
+            ],
+        }
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+__all__ = ["END", "START", "ResilientGraph"]

@@ -1,0 +1,120 @@
+"""One model call per pass; a bad answer comes back through this node as a step of its own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from langgraph.runtime import Runtime
+
+from failsoft.errors import (
+    BudgetExceededError,
+    InvalidOutputError,
+    PermanentError,
+    RateLimitedError,
+    TransientError,
+)
+from failsoft.nodes.context import Context, Services, services_of
+from failsoft.nodes.failures import note_of
+from failsoft.nodes.keywords import Keywords
+from failsoft.nodes.model_call import ModelCall
+from failsoft.nodes.prompt import Prompt
+from failsoft.nodes.state import Classification, ErrorNote, Json, Record, RunState
+from failsoft.nodes.verb import Step, Verb
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Classify:
+    """What a classifier asks, and when its answer counts."""
+
+    prompt: Prompt
+    min_confidence: float = 0.7
+    reprompts: int = 2
+
+    @classmethod
+    def load(cls, folder: Path, *, min_confidence: float = 0.7, reprompts: int = 2) -> Self:
+        """Read `prompt.md` and `schema.json` of `folder`."""
+        return cls(
+            prompt=Prompt.load(folder), min_confidence=min_confidence, reprompts=reprompts
+        )
+
+
+@dataclass(kw_only=True)
+class Classifier(Verb):
+    """Ask the model; what it cannot say well goes to the fallback classifier."""
+
+    task: Classify
+    keywords: Keywords
+
+    async def work(self, state: RunState, runtime: Runtime[Context]) -> Step:
+        record = self.record(state)
+        if state.get("classification", {}).get("of") == record["of"]:
+            return self.onward(state)
+        services = services_of(runtime)
+        try:
+            answer = self.task.prompt.read(await self.answer(state, record, services))
+        except InvalidOutputError as error:
+            return self.reprompt(state, record, str(error))
+        except TransientError as error:
+            return self.hand_over(state, {**record, "error": note_of(error)}, "retry_tool")
+        except (PermanentError, BudgetExceededError) as error:
+            noted: Record = {**record, "error": note_of(error)}
+            return self.hand_over(state, noted, "fallback_classifier")
+        return self.judge(state, record, answer)
+
+    def judge(self, state: RunState, record: Record, answer: Json) -> Step:
+        """Take the answer, or ask further when the model itself is unsure."""
+        confidence = float(answer.get("confidence", 1.0))
+        if confidence < self.task.min_confidence:
+            note = ErrorNote(kind="unsure", reason=f"the model is unsure ({confidence:g})")
+            return self.hand_over(state, {**record, "error": note}, "fallback_classifier")
+        found = Classification(
+            label=str(answer["label"]),
+            confidence=confidence,
+            summary=str(answer.get("summary", "")),
+            source="model",
+            of=record["of"],
+        )
+        return self.onward(state, {**record, "error": None}, classification=found)
+
+    def reprompt(self, state: RunState, record: Record, complaint: str) -> Step:
+        """Ask again with what was wrong; this is another pass, so each call is a step."""
+        done = record.get("reprompts", 0)
+        if done >= self.task.reprompts:
+            note = ErrorNote(kind="malformed", reason=f"the model's answer: {complaint}")
+            return self.hand_over(state, {**record, "error": note}, "fallback_classifier")
+        return self.again(state, {**record, "reprompts": done + 1, "complaint": complaint})
+
+    async def answer(self, state: RunState, record: Record, services: Services) -> str:
+        """Return the model's words; a durable answer of an earlier attempt is not asked again."""
+        model = services.model(record.get("model", 0))
+        messages = self.task.prompt.messages(
+            state["event"].get("text", ""),
+            reprompts=record.get("reprompts", 0),
+            complaint=record.get("complaint", ""),
+        )
+        within = services.settings.timing.model
+        key = f"model:{model.name}"
+        try:
+            async with services.passing(key, within=within):
+                if services.lease is None or services.store is None:
+                    return (await model.ask(messages, within=within)).text
+                call = ModelCall(
+                    calls=services.store.model_calls,
+                    lease=services.lease,
+                    model=model,
+                    budget=self.budget,
+                    settings=services.settings,
+                )
+                return await call.ask(messages, f"{self.key(state)}:{record.get('round', 0)}")
+        except RateLimitedError as error:
+            await services.cool(key, error.retry_after)
+            raise
+
+    @property
+    def spent(self) -> str:
+        return "fallback_classifier"
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        return (self.name, self.next, "retry_tool", "fallback_classifier", "notify_human")
+

@@ -1,0 +1,89 @@
+"""Ask a person: upsert the review row, then one interrupt, and nothing else.
+
+Nothing is sent from here: notifications and escalations belong to the review row and leave through
+the outbox, so this node may run again as often as it likes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.graph import END
+from langgraph.runtime import Runtime
+from langgraph.types import Command, interrupt
+
+from failsoft.checkpoints.reviews import review_id_of
+from failsoft.nodes.classify import Classifier
+from failsoft.nodes.context import Context, Services, services_of
+from failsoft.nodes.state import Call, Classification, Json, Record
+from failsoft.nodes.verb import Step, Verb, enter
+
+
+@dataclass(kw_only=True)
+class NotifyHuman:
+    """Shared by all verbs of a graph."""
+
+    verbs: Mapping[str, Verb]
+
+    async def __call__(self, call: Call, runtime: Runtime[Context]) -> Step:
+        review_id = await self.open(call, services_of(runtime), runtime)
+        answer = interrupt(
+            {
+                "kind": "person",
+                "review_id": review_id,
+                "node": call["asking"],
+                "question": call["question"],
+            }
+        )
+        return self.follow(call, answer)
+
+    async def open(self, call: Call, services: Services, runtime: Runtime[Context]) -> str:
+        """Write the question down under LangGraph's task id, which survives a re-run."""
+        info = runtime.execution_info
+        if services.lease is None or services.store is None or info is None:
+            return ""
+        review_id = review_id_of(services.lease.run_id, info.task_id)
+        desk = self.verbs[call["asking"]].desk
+        await services.store.reviews.open(
+            services.lease,
+            review_id=review_id,
+            node=call["key"],
+            question={k: v for k, v in call["question"].items() if k != "allowed"},
+            allowed=call["question"]["allowed"],
+            channels=desk.via,
+            step_seconds=desk.deadline,
+            escalations=desk.escalate,
+            transaction_id=call["record"].get("transaction_id"),
+        )
+        return review_id
+
+    def follow(self, call: Call, answer: Any) -> Step:
+        """accept, respond: go on; edit, retry: ask again with fresh attempts; ignore: end."""
+        given: Json = answer if isinstance(answer, dict) else {"choice": str(answer)}
+        verb, key, record = self.verbs[call["asking"]], call["key"], call["record"]
+        told = {"review": {key: given}}
+        match given.get("choice"):
+            case "accept":
+                return Command(update=told, goto=verb.next)
+            case "respond" if isinstance(verb, Classifier):
+                label = self.label(call, str(given.get("value")))
+                update = {**told, "classification": label, "status": "answered"}
+                return Command(update=update, goto=verb.next)
+            case "respond":
+                done: Record = {**record, "error": None, "result": given.get("value")}
+                return Command(update={**told, "tool": {key: done}}, goto=verb.next)
+            case "edit" | "retry":
+                fresh = Record(of=record["of"], round=record.get("round", 0) + 1)
+                goto = enter(call["asking"], {**call, "record": fresh})
+                return Command(update={**told, "tool": {key: fresh}}, goto=goto)
+            case _:
+                return Command(update={**told, "status": "ignored"}, goto=END)
+
+    def label(self, call: Call, value: str) -> Classification:
+        return Classification(
+            label=value,
+            confidence=1.0,
+            summary=" ".join(call["question"]["text"].split())[:120],
+            source="person",
+            of=call["record"]["of"],
+        )

@@ -1,0 +1,60 @@
+"""Pure: count the failed attempt, work out the wait, or give up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+
+from failsoft.nodes.context import Context, Services, services_of
+from failsoft.nodes.policy import Retry
+from failsoft.nodes.state import Call, ErrorNote, Record
+from failsoft.nodes.verb import Step, Verb, enter
+
+HELPERS = ("notify_human", "fallback_classifier")
+
+
+@dataclass(kw_only=True)
+class RetryTool:
+    """Shared by all verbs of a graph; the attempts live in each asker's own record."""
+
+    verbs: Mapping[str, Verb]
+    retry: Retry
+
+    async def __call__(self, call: Call, runtime: Runtime[Context]) -> Step:
+        record, error = call["record"], call["record"].get("error") or ErrorNote()
+        services = services_of(runtime)
+        if error.get("kind") == "held":  # our own gate, or a reconciliation: no attempt was made
+            return self.later(call, record, error.get("retry_after", 0.0), services)
+        attempt = record.get("attempt", 0) + 1
+        counted: Record = {**record, "attempt": attempt}
+        if attempt >= self.retry.attempts:
+            return self.give_up({**call, "record": counted})
+        delay = self.retry.delay(
+            attempt,
+            services.settings.timing,
+            services.rng,
+            retry_after=error.get("retry_after", 0.0),
+        )
+        return self.later(call, counted, delay, services)
+
+    def later(self, call: Call, record: Record, delay: float, services: Services) -> Step:
+        waiting: Record = {**record, "not_before": services.clock.now() + delay}
+        tool = {call["key"]: waiting}
+        return Command(update={"tool": tool}, goto=Send("wait", {**call, "record": waiting}))
+
+    def give_up(self, call: Call) -> Step:
+        """The attempts are spent: the second tool, the next node, or the helper of that verb."""
+        verb, record = self.verbs[call["asking"]], call["record"]
+        spent: Record = {**record, "error": {**(record.get("error") or {}), "kind": "spent"}}
+        tool = {call["key"]: spent}
+        if verb.spent in HELPERS:
+            question = {**call["question"], "kind": "spent"}
+            helped: Call = {**call, "record": spent, "question": question}
+            return Command(update={"tool": tool}, goto=Send(verb.spent, helped))
+        if verb.spent == verb.next:
+            skipped: Record = {**spent, "skipped": "the attempts are spent"}
+            return Command(update={"tool": {call["key"]: skipped}}, goto=verb.next)
+        fresh = Record(of=record["of"])
+        goto = enter(verb.spent, {**call, "record": fresh})
+        return Command(update={"tool": {call["key"]: fresh}}, goto=goto)

@@ -1,0 +1,104 @@
+"""What classifiers, tools, writes and people have in common as nodes of a graph."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langgraph.graph import END
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+
+from failsoft.nodes.context import Context
+from failsoft.nodes.policy import Budget, Desk
+from failsoft.nodes.state import Call, ErrorNote, Json, Record, RunState, input_hash
+
+Step = Command[Any]
+
+
+@dataclass(kw_only=True)
+class Verb(ABC):
+    """A node that leaves only by Command(goto=...); `next` is recorded by add_path."""
+
+    name: str
+    next: str = END
+    budget: Budget = field(default_factory=Budget)
+    desk: Desk = field(default_factory=Desk)
+
+    async def __call__(self, state: RunState, runtime: Runtime[Context]) -> Step:
+        """Count the step, then work; beyond the run's steps a person is asked instead."""
+        spent = state.get("budget", {})
+        if sum(entry.get("steps", 0) for entry in spent.values()) >= self.budget.steps:
+            note = ErrorNote(kind="budget", reason=f"the run took {self.budget.steps} steps")
+            return self.ask(state, {**self.record(state), "error": note})
+        step = await self.work(state, runtime)
+        own = spent.get(self.key(state), {})
+        count = {self.key(state): {**own, "steps": own.get("steps", 0) + 1}}
+        update = step.update if isinstance(step.update, Mapping) else {}
+        return Command(update={**update, "budget": count}, goto=step.goto)
+
+    @abstractmethod
+    async def work(self, state: RunState, runtime: Runtime[Context]) -> Step: ...
+
+    @property
+    @abstractmethod
+    def ends(self) -> tuple[str, ...]:
+        """Where this node may go."""
+
+    @property
+    def spent(self) -> str:
+        """Where retry_tool goes when the attempts are used up."""
+        return "notify_human"
+
+    def key(self, state: RunState) -> str:
+        return f"{self.name}/{state['item']}" if "item" in state else self.name
+
+    def record(self, state: RunState) -> Record:
+        """Return what this node knows about this very input; a new event starts afresh."""
+        of = input_hash(state["event"])
+        record = state.get("tool", {}).get(self.key(state), {})
+        return record if record.get("of") == of else Record(of=of)
+
+    def question(self, state: RunState, record: Record) -> Json:
+        """Return what a person is asked: the source text verbatim and the allowed answers."""
+        error = record.get("error") or ErrorNote(kind="refused", reason="")
+        return {
+            "node": self.name,
+            "text": state["event"].get("text", ""),
+            "reason": error.get("reason", ""),
+            "kind": error.get("kind", ""),
+            "allowed": ["respond", "retry", "ignore"],
+        }
+
+    def ask(self, state: RunState, record: Record) -> Step:
+        return self.hand_over(state, record, "notify_human")
+
+    def hand_over(self, state: RunState, record: Record, goto: str) -> Step:
+        """Send, not a plain goto: two branches that fail in one superstep must not become one."""
+        call = Call(
+            asking=self.name,
+            key=self.key(state),
+            record=record,
+            question=self.question(state, record),
+            input=state if "item" in state else None,
+        )
+        return Command(update={"tool": {call["key"]: record}}, goto=Send(goto, call))
+
+    def again(self, state: RunState, record: Record, verb: str | None = None) -> Step:
+        """Another pass through a verb; a node that Send started gets its own input again."""
+        tool = {self.key(state): record}
+        target = verb or self.name
+        goto = Send(target, {**state, "tool": tool}) if "item" in state else target
+        return Command(update={"tool": tool}, goto=goto)
+
+    def onward(self, state: RunState, record: Record | None = None, **update: object) -> Step:
+        if record is not None:
+            update["tool"] = {self.key(state): record}
+        return Command(update=update, goto=self.next)
+
+
+def enter(verb: str, call: Call) -> str | Send:
+    """Return the way back to the node that asked."""
+    if call["input"] is None:
+        return verb
+    return Send(verb, {**call["input"], "tool": {call["key"]: call["record"]}})

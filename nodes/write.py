@@ -1,0 +1,138 @@
+"""One external write, once."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from failsoft.checkpoints.effects import Effect, EffectState
+from failsoft.connectors.contract import Operation
+from failsoft.errors import ConfigurationError, PermanentError, TransientError
+from failsoft.nodes.context import Context, Services, services_of
+from failsoft.nodes.delivery import Delivery
+from failsoft.nodes.failures import note_of
+from failsoft.nodes.state import ErrorNote, Json, Record, RunState
+from failsoft.nodes.verb import Step, Verb
+
+Request = Callable[[RunState], Json | None | Awaitable[Json | None]]
+
+NOTHING = "there is nothing to write"
+# What a person may answer, by what is known of the write. An effect that nobody can decide is no
+# candidate for an edit: it may be there already.
+ANSWERS = {
+    EffectState.FAILED: ["edit", "retry", "ignore"],
+    EffectState.NEEDS_HUMAN: ["respond", "retry", "ignore"],
+}
+
+
+@dataclass(kw_only=True)
+class Write(Verb):
+    """`request` makes the request from the state; None means that there is nothing to write.
+
+    With `required=False` a refusal, or spent attempts, let the run go on with the error noted.
+    """
+
+    operation: Operation[Any]
+    request: Request
+    required: bool = True
+
+    async def work(self, state: RunState, runtime: Runtime[Context]) -> Step:
+        record, services = self.record(state), services_of(runtime)
+        if "result" in record or "skipped" in record:
+            return self.onward(state)
+        if not services.may_write:
+            return await self.dry_run(state, record)
+        delivery = self.delivery(state, services)
+        try:
+            effect = await self.deliver(state, delivery)
+        except TransientError as error:
+            noted = _noted(record, delivery.effect, note_of(error))
+            return self.hand_over(state, noted, "retry_tool")
+        except PermanentError as error:
+            return self.refused(state, _noted(record, delivery.effect, note_of(error)))
+        return self.settled(state, record, effect)
+
+    def delivery(self, state: RunState, services: Services) -> Delivery:
+        if services.store is None or services.lease is None:
+            raise ConfigurationError("A write needs the run's lease.")
+        return Delivery(
+            services=services,
+            effects=services.store.effects,
+            lease=services.lease,
+            operation=self.operation,
+            node=self.name,
+            item_key=state.get("item", ""),
+        )
+
+    async def deliver(self, state: RunState, delivery: Delivery) -> Effect | None:
+        """Return the effect once it has ended, None when there is nothing to write."""
+        if (known := await delivery.known()) is not None:
+            return await delivery.finish(known)
+        request = await self.make(state)
+        return None if request is None else await delivery.finish(await delivery.begin(request))
+
+    async def make(self, state: RunState) -> Json | None:
+        made = self.request(state)
+        return await made if inspect.isawaitable(made) else made
+
+    async def dry_run(self, state: RunState, record: Record) -> Step:
+        """Say what would be written."""
+        request = await self.make(state)
+        if request is None:
+            return self.onward(state, {**record, "skipped": NOTHING})
+        return self.onward(state, {**record, "result": {"dry_run": request}})
+
+    def settled(self, state: RunState, record: Record, effect: Effect | None) -> Step:
+        if effect is None:
+            return self.onward(state, {**record, "skipped": NOTHING})
+        if effect.state is EffectState.DONE:
+            done: Record = {
+                **record,
+                "error": None,
+                "result": effect.response or {"id": effect.external_id},
+                "transaction_id": effect.transaction_id,
+            }
+            return self.onward(state, done)
+        reason = effect.reason or "refused"
+        if effect.state is EffectState.NEEDS_HUMAN:
+            reason = f"nobody can prove whether it was written: {reason}"
+        note = ErrorNote(kind="refused", reason=reason)
+        return self.refused(state, _noted(record, effect, note))
+
+    def refused(self, state: RunState, record: Record) -> Step:
+        if self.required:
+            return self.ask(state, record)
+        return self.onward(state, {**record, "skipped": "refused"})
+
+    def question(self, state: RunState, record: Record) -> Json:
+        """Show exactly what would be written, and where a person can look for it."""
+        known = record.get("effect")
+        allowed = ANSWERS.get(EffectState(known)) if known else None
+        return {
+            **super().question(state, record),
+            "request": record.get("request"),
+            "transaction_id": record.get("transaction_id"),
+            "allowed": allowed or ["retry", "ignore"],
+        }
+
+    @property
+    def spent(self) -> str:
+        return "notify_human" if self.required else self.next
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        return (self.next, "retry_tool", "notify_human")
+
+
+def _noted(record: Record, effect: Effect | None, note: ErrorNote) -> Record:
+    if effect is None:
+        return {**record, "error": note}
+    return {
+        **record,
+        "error": note,
+        "request": effect.request,
+        "transaction_id": effect.transaction_id,
+        "effect": effect.state.value,
+    }
