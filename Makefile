@@ -5,7 +5,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-in
 .PHONY: install lock format lint types layers test cover build check demo clean soak
 
 install: .venv/bin/uv ## Create .venv from requirements/*.txt: every file checked against its hash
-	$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 .venv/bin/uv: requirements/uv.txt
 	python3 -m venv .venv

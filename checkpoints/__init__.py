@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from failsoft.checkpoints.audit import Audit, AuditEvent, body
+    from failsoft.checkpoints.claims import Admission, Claim, RunState
     from failsoft.checkpoints.database import Database, connect
     from failsoft.checkpoints.effects import Effects
     from failsoft.checkpoints.embedded import EmbeddedPostgres
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from failsoft.checkpoints.outbox import Outbox
     from failsoft.checkpoints.parks import Delivery, Park, Parks
     from failsoft.checkpoints.reviews import Reviews
-    from failsoft.checkpoints.runs import Admission, Claim, Runs, RunState
+    from failsoft.checkpoints.runs import Runs
     from failsoft.checkpoints.saver import EPOCH, FencedSaver
     from failsoft.checkpoints.store import Store
     from failsoft.checkpoints.workers import Workers
@@ -52,6 +53,7 @@ __all__ = [
 
 HOMES = {
     "audit": ("Audit", "AuditEvent", "body"),
+    "claims": ("Admission", "Claim", "RunState"),
     "database": ("Database", "connect"),
     "effects": ("Effects",),
     "embedded": ("EmbeddedPostgres",),
@@ -61,7 +63,7 @@ HOMES = {
     "outbox": ("Outbox",),
     "parks": ("Delivery", "Park", "Parks"),
     "reviews": ("Reviews",),
-    "runs": ("Admission", "Claim", "RunState", "Runs"),
+    "runs": ("Runs",),
     "saver": ("EPOCH", "FencedSaver"),
     "store": ("Store",),
     "workers": ("Workers",),

@@ -128,7 +128,7 @@ class EmbeddedPostgres:
         except BlockingIOError:
             return "another failsoft process uses it; end that first"
         finally:
-            os.close(users)
+            _release(users)
         guests = self._postmaster.guests()
         return f"its open connections: {guests}; end those programs first" if guests else None
 
@@ -185,7 +185,7 @@ class EmbeddedPostgres:
             _flock(handle, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(handle)
+            _release(handle)
 
     def _open(self, name: str) -> int:
         try:
@@ -201,6 +201,13 @@ def _flock(handle: int, operation: int) -> None:
         raise
     except OSError as error:
         raise _no_local_disk("its home") from error
+
+
+def _release(handle: int) -> None:
+    """Unlock, then close: closing alone would leave the lock with a child forked meanwhile."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_UN)
+    os.close(handle)
 
 
 def _refuse_foreign(folder: Path) -> None:

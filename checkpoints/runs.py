@@ -4,14 +4,14 @@ Every method is one statement in autocommit: fence, chain head, row and audit ev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from uuid import UUID
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from failsoft.checkpoints.audit import body
+from failsoft.checkpoints.claims import Admission, Claim, RunState
 from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.fence import fenced
 from failsoft.checkpoints.lease import Lease
@@ -21,41 +21,20 @@ from failsoft.errors import NotFoundError, UsageError
 from failsoft.events import Event, Ignored, run_id_of
 from failsoft.parsing import JSON
 
+__all__ = ["Admission", "Claim", "RunState", "Runs"]
+
 SQL = load("runs")
 JOINED = "reply in the thread of a run"
 SHORTEST_PREFIX = 6  # characters of a run id
 MOST_REPLAYS = 1000
 
 
-class RunState(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    PARKED = "parked"
-    DONE = "done"
-    DEAD = "dead"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Admission:
-    """The run of an event; `new` is False when the event was known already."""
-
-    run_id: UUID
-    new: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claim:
-    """A run to drive now; with `cancel_asked` it is to be brought to its end instead."""
-
-    lease: Lease
-    agent: str
-    event: Event
-    cancel_asked: bool
-
-
 class Runs:
-    """The durable life of runs. Times are in seconds and the server's."""
+    """The durable life of runs. Times are in seconds and the server's.
+
+    What takes a lease raises LeaseLostError when somebody else drives the run now, and has written
+    nothing; what takes the id of a run raises NotFoundError when there is no such run.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -121,12 +100,12 @@ class Runs:
         rows = await self.database.all(
             SQL["claim"], worker=worker_id, lanes=list(lanes), free=free, suspects=suspects
         )
-        return [_claim(row) for row in rows]
+        return [Claim.of(row) for row in rows]
 
     async def claim_one(self, worker_id: UUID, run_id: UUID) -> Claim | None:
         """Take this run if it is due and free, suspect or not: the caller drives nothing else."""
         row = await self.database.one(SQL["claim_one"], worker=worker_id, run_id=run_id)
-        return None if row is None else _claim(row)
+        return None if row is None else Claim.of(row)
 
     async def suspects(self, lanes: Sequence[str]) -> int:
         """Return how many due runs of `lanes` must be driven alone."""
@@ -139,18 +118,14 @@ class Runs:
         return None if row is None or row["seconds"] is None else max(0.0, row["seconds"])
 
     async def begin(self, lease: Lease, trace_id: UUID) -> bool:
-        """Record an attempt; True when a cancel was asked for. Raises LeaseLostError."""
+        """Record an attempt; True when a cancel was asked for."""
         audit = body("run.attempt", lease.run_id, epoch=lease.epoch, trace=str(trace_id))
         return bool(
             (await self._fenced("begin", lease, trace=trace_id, body=audit))["cancel_asked"]
         )
 
     async def progress(self, lease: Lease, kind: str, **facts: JSON) -> bool:
-        """Record an audit event that proves progress; True when a cancel was asked for.
-
-        Raises:
-            LeaseLostError: somebody else drives the run now.
-        """
+        """Record an audit event that proves progress; True when a cancel was asked for."""
         row = await self._fenced("progress", lease, body=body(kind, lease.run_id, **facts))
         return bool(row["cancel_asked"])
 
@@ -166,9 +141,6 @@ class Runs:
         """End the lease: done, dead or cancelled, or queued, which is a release and no progress.
 
         A released run is due again `after` seconds.
-
-        Raises:
-            LeaseLostError: somebody else drives the run now.
         """
         if state in {RunState.RUNNING, RunState.PARKED}:
             raise ValueError(f"a lease does not end as {state}")
@@ -185,11 +157,7 @@ class Runs:
         )
 
     async def park(self, lease: Lease, parks: Sequence[Park]) -> None:
-        """End the lease and wait for exactly `parks`; an answer that came meanwhile counts.
-
-        Raises:
-            LeaseLostError: somebody else drives the run now.
-        """
+        """End the lease and wait for exactly `parks`; an answer that came meanwhile counts."""
         if not parks:
             raise ValueError("a run that waits for nothing would never go on")
         await self._fenced(
@@ -211,12 +179,17 @@ class Runs:
         """
         return await self.database.all(SQL["expire"], backoff=backoff, alone_limit=alone_limit)
 
-    async def cancel(self, run_id: UUID) -> RunState:
-        """Cancel at once, or ask whoever drives it to; return the state that the run has now.
+    async def give_back(self, worker_id: UUID, driven: Sequence[UUID]) -> list[UUID]:
+        """Queue what a live worker holds but does not drive, and return it; no crash counts.
 
-        Raises:
-            NotFoundError: there is no such run.
+        The answer to a claim or settle may be lost while the worker lives on: without this its
+        run would rest under a heartbeat for ever. Never call it while a claim is on its way.
         """
+        rows = await self.database.all(SQL["give_back"], worker=worker_id, driven=list(driven))
+        return [row["run_id"] for row in rows]
+
+    async def cancel(self, run_id: UUID) -> RunState:
+        """Cancel at once, or ask whoever drives it to; return the state that the run has now."""
         async with self.database.transaction() as connection:
             cursor = await connection.execute(SQL["lock"], {"run_id": run_id})
             if (locked := await cursor.fetchone()) is None:
@@ -247,20 +220,16 @@ class Runs:
         raise UsageError(f"Run {root['run_id']} was replayed {MOST_REPLAYS} times.")
 
     async def retry_dead(self, run_id: UUID) -> None:
-        """Let a dead run go on where it stood. Raises NotFoundError, or UsageError: not dead."""
+        """Let a dead run go on where it stood. Raises UsageError: not dead."""
         await self._dead("retry_dead", run_id, body=body("run.retried", run_id))
 
     async def discard_dead(self, run_id: UUID, by: str) -> None:
-        """Give a dead run up; `by` says who did. Raises NotFoundError, or UsageError: not dead."""
+        """Give a dead run up; `by` says who did. Raises UsageError: not dead."""
         audit = body("run.discarded", run_id)
         await self._dead("discard_dead", run_id, reason=f"discarded by {by}", body=audit)
 
     async def get(self, run_id: UUID) -> DictRow:
-        """Return the row of a run, `cancel_asked` and all.
-
-        Raises:
-            NotFoundError: there is no such run.
-        """
+        """Return the row of a run, `cancel_asked` and all."""
         row = await self.database.one(SQL["get"], run_id=run_id)
         if row is None:
             raise NotFoundError(f"There is no run {run_id}.")
@@ -300,14 +269,6 @@ class Runs:
         if await self.database.one(SQL[name], run_id=run_id, **values) is None:
             state = (await self.get(run_id))["state"]
             raise UsageError(f"Run {run_id} is {state}, not dead.")
-
-
-def _claim(row: DictRow) -> Claim:
-    rest = {name: row.pop(name) for name in ("agent", "event", "cancel_asked")}
-    event = Event.from_json(rest["event"])
-    return Claim(
-        lease=Lease(**row), agent=rest["agent"], event=event, cancel_asked=rest["cancel_asked"]
-    )
 
 
 def _span(prefix: str) -> tuple[UUID, UUID]:

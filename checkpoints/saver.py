@@ -55,9 +55,9 @@ class FencedSaver(AsyncPostgresSaver):
         Raises:
             LeaseLostError: somebody else drives the run now; nothing was written.
         """
-        # An input is stored before any node has run, so it proves nothing about them.
-        step = metadata.get("source") == "loop"
-        with self._fenced(SQL["fence_progress"] if step else SQL["fence"], config):
+        # Steps -1 and 0 store the input, before any node has run: they prove nothing about them.
+        ended = metadata.get("step", 0) > 0
+        with self._fenced(SQL["fence_progress"] if ended else SQL["fence"], config):
             return await super().aput(config, checkpoint, metadata, new_versions)
 
     async def aput_writes(

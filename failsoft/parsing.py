@@ -38,7 +38,9 @@ def clean_json(value: JSON) -> JSON:
     return value
 
 
-def parse_json(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> JSON:
+def parse_json(
+    text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
+) -> JSON:
     """Read one JSON document.
 
     Raises:

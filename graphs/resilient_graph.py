@@ -71,9 +71,7 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         its result where the first one would have.
         """
         if fallback is None:
-            return self._add_verb(
-                Tool(name=name, call=call, timeout=timeout, budget=self.budget)
-            )
+            return self._add_verb(Tool(name=name, call=call, timeout=timeout, budget=self.budget))
         second = f"{name}_fallback"
         self._add_verb(
             Tool(name=second, call=fallback, timeout=timeout, result_key=name, budget=self.budget)
@@ -108,9 +106,7 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
 
         `deadline` is in seconds, for each step of the escalation.
         """
-        self.desk = Desk(
-            name=name, via=tuple(via), deadline=deadline, escalate=tuple(escalate)
-        )
+        self.desk = Desk(name=name, via=tuple(via), deadline=deadline, escalate=tuple(escalate))
         self.verbs[name] = Human(name=name, budget=self.budget)
         return self
 

@@ -90,7 +90,9 @@ class Runner:
         try:
             if await self.store.runs.begin(claim.lease, trace_id) and await self._decided(claim):
                 raise RunCancelledError("cancelled before it went on")
-            return await self._settle(claim, trace_id, await self._attempt(claim, trace_id, control))
+            return await self._settle(
+                claim, trace_id, await self._attempt(claim, trace_id, control)
+            )
         except LeaseLostError as error:
             return Rest(run_id=claim.lease.run_id, trace_id=trace_id, state=None, reason=str(error))
         except RunCancelledError as error:
@@ -153,9 +155,7 @@ class Runner:
         match asked.get("kind"):
             case "timer":
                 due_at = float(asked["due_at"])
-                return Park(
-                    interrupt_id=interrupt.id, kind="timer", due_at=due_at, review_id=None
-                )
+                return Park(interrupt_id=interrupt.id, kind="timer", due_at=due_at, review_id=None)
             case "person":
                 review_id = str(asked["review_id"])
             case _:

@@ -33,9 +33,7 @@ class Classify:
     @classmethod
     def load(cls, folder: Path, *, min_confidence: float = 0.7, reprompts: int = 2) -> Self:
         """Read `prompt.md` and `schema.json` of `folder`."""
-        return cls(
-            prompt=Prompt.load(folder), min_confidence=min_confidence, reprompts=reprompts
-        )
+        return cls(prompt=Prompt.load(folder), min_confidence=min_confidence, reprompts=reprompts)
 
 
 @dataclass(kw_only=True)
@@ -117,4 +115,3 @@ class Classifier(Verb):
     @property
     def ends(self) -> tuple[str, ...]:
         return (self.name, self.next, "retry_tool", "fallback_classifier", "notify_human")
-

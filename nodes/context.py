@@ -62,6 +62,11 @@ class Services:
             self.models[name] = ChatModel(name, self.settings)
         return self.models[name]
 
+    async def close(self) -> None:
+        await self.clients.close()
+        for model in self.models.values():
+            await model.close()
+
     def passing(self, key: str, *, within: float) -> contextlib.AbstractAsyncContextManager[object]:
         """Pass the gate of `key` for one call of at most `within` seconds.
 

@@ -60,9 +60,7 @@ class Delivery:
 
     async def known(self) -> Effect | None:
         """Return the newest generation of this write, if it was ever claimed."""
-        self.effect = await self.effects.newest(
-            self.lease, node=self.node, item_key=self.item_key
-        )
+        self.effect = await self.effects.newest(self.lease, node=self.node, item_key=self.item_key)
         return self.effect
 
     async def finish(self, effect: Effect) -> Effect:

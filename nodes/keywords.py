@@ -101,10 +101,10 @@ class Keywords:
 
 def words_of(text: str) -> Words:
     """Return the words of a text as rules compare them."""
-    plain = unicodedata.normalize("NFKC", text[:MAX_TEXT]).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    shown = (
-        char for char in plain if char.isspace() or unicodedata.category(char) not in HIDDEN
+    plain = unicodedata.normalize("NFKC", text[:MAX_TEXT]).replace(
+        "\N{RIGHT SINGLE QUOTATION MARK}", "'"
     )
+    shown = (char for char in plain if char.isspace() or unicodedata.category(char) not in HIDDEN)
     return tuple(WORD.findall("".join(shown).casefold()))
 
 

@@ -118,6 +118,19 @@ run AS (
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, body, audit_head FROM run)
 SELECT run_id, agent, state, crash_count FROM run;
 
+-- give_back: what a live worker holds without driving it, after the answer to a claim or settle was lost; no crash
+WITH idle AS (
+  SELECT run_id, convert_to('{"at":"' || to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')
+      || '","kind":"run.given_back","run":"' || run_id || '","worker":"' || worker_id || '"}', 'UTF8') AS body
+  FROM runs WHERE worker_id = %(worker)s AND state = 'running' AND run_id <> ALL (%(driven)s::uuid[])
+  ORDER BY run_id FOR NO KEY UPDATE),
+run AS (
+  UPDATE runs r SET state = 'queued', worker_id = NULL, epoch = r.epoch + 1, due_at = now(), updated_at = now(),
+    audit_seq = r.audit_seq + 1, audit_head = sha256(r.audit_head || idle.body)
+  FROM idle WHERE r.run_id = idle.run_id RETURNING r.run_no, r.run_id, r.audit_seq, r.audit_head, idle.body),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, body, audit_head FROM run)
+SELECT run_id FROM run;
+
 -- lock: a statement of its own before a decision on other tables, which would else be read as they were before the wait
 SELECT state FROM runs WHERE run_id = %(run_id)s FOR NO KEY UPDATE;
 

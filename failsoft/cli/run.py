@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from failsoft.cli.account import Account
 
 MAX_BYTES = 4 * MAX_TEXT
+GOES_ON = {"queued", "parked"}
 
 
 @click.command("run")
@@ -99,19 +100,18 @@ async def handle(
     agent: str, event: Event | Ignored, settings: Settings, *, dry_run: bool
 ) -> "Account":
     """Admit the event, drive its run until it rests, and give an account of it."""
+    from failsoft.agents.load import load_graph  # noqa: PLC0415
     from failsoft.cli.account import Account  # noqa: PLC0415
     from failsoft.workers.assembly import assemble  # noqa: PLC0415
     from failsoft.workers.here import drive_here  # noqa: PLC0415
 
-    async with connect(settings) as database, assemble([agent], database, settings) as parts:
-        graph = parts.graphs[0]
+    graph = load_graph(agent)
+    async with connect(settings) as database, assemble([graph], database, settings) as parts:
         if isinstance(event, Ignored):
             await parts.store.runs.ignore(graph.agent, event)
             return Account.of_ignored(event)
-        admission = await parts.store.runs.admit(
-            graph.agent, graph.lane, event, dry_run=dry_run
-        )
+        admission = await parts.store.runs.admit(graph.agent, graph.lane, event, dry_run=dry_run)
         rest: Any = None
-        if not (await parts.store.runs.get(admission.run_id))["state"] in {"done", "dead"}:
+        if (await parts.store.runs.get(admission.run_id))["state"] in GOES_ON:
             rest = await drive_here(parts, admission.run_id)
         return await Account.of_run(parts.store, settings, admission, rest)

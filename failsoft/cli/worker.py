@@ -26,10 +26,13 @@ def command(agents: tuple[str, ...], concurrency: int | None) -> None:
 
 async def work(agents: list[str], settings: Settings) -> None:
     """Run one worker until a signal says stop."""
-    from failsoft.workers.assembly import assemble  # noqa: PLC0415  # heavy: after --help
+    # heavy imports: not for --help
+    from failsoft.agents.load import load_graph  # noqa: PLC0415
+    from failsoft.workers.assembly import assemble  # noqa: PLC0415
     from failsoft.workers.worker import Worker  # noqa: PLC0415
 
-    async with connect(settings) as database, assemble(agents, database, settings) as parts:
+    graphs = [load_graph(name) for name in agents]
+    async with connect(settings) as database, assemble(graphs, database, settings) as parts:
         worker = Worker(parts.runner, store=parts.store, services=parts.services, agents=agents)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

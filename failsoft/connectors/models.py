@@ -277,7 +277,7 @@ def _prices(override: str) -> tuple[Decimal, Decimal]:
         input_price, output_price = (Decimal(part.strip()) for part in override.split("/"))
     except (ValueError, InvalidOperation):
         input_price = output_price = Decimal(-1)
-    if not (0 <= input_price < math.inf and 0 <= output_price < math.inf):
+    if not all(price.is_finite() and price >= 0 for price in (input_price, output_price)):
         raise ConfigurationError(
             f"FAILSOFT_MODEL_PRICE is input/output in USD per million tokens, not {override!r}."
         )

@@ -112,15 +112,15 @@ async def _send(
     await response.prepare(request)
     sent = body[: len(body) // 2] if truncated else body
     for piece, pause in _pieces(sent, faults.get(Kind.SLOW_BODY)):
-        await response.write(piece)
         await asyncio.sleep(pause)
+        await response.write(piece)
     if truncated:
         _close(request)
     return response
 
 
 def _pieces(body: bytes, slow: Fault | None) -> Iterable[tuple[bytes, float]]:
-    """Cut the body; each piece comes with the pause after it."""
+    """Cut the body; each piece comes with the pause before it."""
     if not body:
         return
     size = len(body) if slow is None else max(1, -(-len(body) // PIECES))

@@ -12,6 +12,8 @@ from failsoft.parsing import JSONObject, load_yaml
 
 WORDS = Path(__file__).with_name("words.yaml")
 MAX_SUMMARY = 80
+VAGUE = "question"
+_MARKER = re.compile(r"^\s*</?\w+>\s*$", re.MULTILINE)  # lines that fence the text in
 _WORD = re.compile(r"[a-z0-9][a-z0-9'-]*")
 
 
@@ -42,6 +44,7 @@ class _WordFile(BaseModel):
 
 def judge(text: str, labels: Sequence[str]) -> Verdict:
     """Choose the label whose topic's words are most in `text`; few words, low confidence."""
+    text = _MARKER.sub(" ", text)
     said = set(_WORD.findall(text.lower()))
     scores = {label: len(said & _words_of(label)) for label in labels}
     ranked = sorted(labels, key=lambda label: -scores[label])
@@ -56,7 +59,7 @@ def _confidence(best: int, second: int) -> float:
     if best == 0:
         return 0.2
     certainty = 1 - 0.45**best
-    return round(min(0.97, 0.4 + 0.6 * certainty) * (1 - 0.5 * second / best), 2)
+    return round((0.3 + 0.68 * certainty) * (1 - 0.5 * second / best), 2)
 
 
 def _words_of(label: str) -> frozenset[str]:
@@ -67,13 +70,13 @@ def _words_of(label: str) -> frozenset[str]:
 
 
 def _vague(labels: Sequence[str]) -> str:
-    """Return the label for what nobody can tell: one that means support, else the last."""
-    names = _topics()["support"].names
+    """Return the label for what nobody can tell: one that means a question, else the last."""
+    names = _topics()[VAGUE].names
     return next((one for one in labels if names & set(_WORD.findall(one.lower()))), labels[-1])
 
 
 def _summary(text: str) -> str:
-    words = " ".join(text.split())
+    words = " ".join(text.split()) or "No text."
     return words if len(words) <= MAX_SUMMARY else words[: MAX_SUMMARY - 1].rstrip() + "…"
 
 

@@ -20,13 +20,23 @@ PRIVATE_KEYS = frozenset(
     {"api_key", "apikey", "authorization", "config", "configurable", "context", "cookie",
      "password", "secret", "token"},
 )  # fmt: skip
-SECRET_SHAPES = re.compile(
-    r"(?i:\bbearer)\s+[\w.~+/=-]{8,}"
-    r"|(?i:\bbasic)\s+(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/]{8,}={0,2}"
-    r"|(?<=://)[^\s/@:]{1,200}:[^\s/@]{1,200}(?=@)"
-    r"|\bxox[a-z](?:\.xox[a-z])?-[\w-]{6,}|\bxapp-[\w-]{6,}"
-    r"|\bsk-[\w-]{8,}|\blsv2_\w{8,}|\bATATT[\w=-]{8,}|\bgh[opsu]_\w{20,}|\bAKIA[A-Z0-9]{16}\b"
-)
+# By what each contains, in lower case: to look for that first is ten times cheaper.
+SECRET_SHAPES = {
+    mark: re.compile(shape)
+    for mark, shape in {
+        "bearer": r"(?i:\bbearer)\s+[\w.~+/=-]{8,}",
+        "basic": r"(?i:\bbasic)\s+(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/]{8,}={0,2}",
+        "://": r"(?<=://)[^\s/@:]{1,200}:[^\s/@]{1,200}(?=@)",
+        "xox": r"\bxox[a-z](?:\.xox[a-z])?-[\w-]{6,}",
+        "xapp-": r"\bxapp-[\w-]{6,}",
+        "sk-": r"\bsk-[\w-]{8,}",
+        "lsv2_": r"\blsv2_\w{8,}",
+        "atatt": r"\bATATT[\w=-]{8,}",
+        "ghp_": r"\bghp_\w{20,}",
+        "ghs_": r"\bghs_\w{20,}",
+        "akia": r"\bAKIA[A-Z0-9]{16}\b",
+    }.items()
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +57,10 @@ class Redaction:
         clean = clean_text(window)
         for secret in self.secrets:
             clean = clean.replace(secret, REDACTED)
-        clean = SECRET_SHAPES.sub(REDACTED, clean)
+        lowered = clean.lower()
+        for mark, shape in SECRET_SHAPES.items():
+            if mark in lowered:
+                clean = shape.sub(REDACTED, clean)
         if len(text) > len(window):  # the window may end inside a secret
             clean = clean[: max(0, len(clean) - MARGIN)]
         return clean if len(clean) <= limit and len(window) == len(text) else clean[:limit] + "…"

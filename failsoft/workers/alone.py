@@ -32,12 +32,14 @@ async def drive_alone(agents: list[str]) -> int:
 
 async def drive_one(agents: list[str]) -> int:
     """Claim one suspect, drive it to its next rest; return how many were driven."""
+    from failsoft.agents.load import load_graph  # noqa: PLC0415
     from failsoft.workers.assembly import assemble  # noqa: PLC0415  # the child's only heavy import
     from failsoft.workers.heart import Heart  # noqa: PLC0415
     from failsoft.workers.worker import worker_name  # noqa: PLC0415
 
     settings = load_settings()
-    async with connect(settings) as database, assemble(agents, database, settings) as parts:
+    graphs = [load_graph(name) for name in agents]
+    async with connect(settings) as database, assemble(graphs, database, settings) as parts:
         timing = settings.timing
         heart = Heart(parts.store.workers, timing, parts.services.clock, name=worker_name())
         worker_id = await heart.start()

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from failsoft.agents.load import load_graph
 from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.saver import FencedSaver
 from failsoft.checkpoints.store import Store
@@ -28,14 +27,9 @@ class Parts:
 
 @asynccontextmanager
 async def assemble(
-    agents: Sequence[str], database: Database, settings: Settings
+    graphs: Sequence[ResilientGraph], database: Database, settings: Settings
 ) -> AsyncIterator[Parts]:
-    """Load the agents and build everything around one database; clients are closed at the end.
-
-    Raises:
-        UnknownAgentError: an agent cannot be found.
-    """
-    graphs = [load_graph(name) for name in agents]
+    """Build everything around one database and some graphs; clients are closed at the end."""
     store = Store.of(database)
     services = Services(
         settings=settings,
@@ -43,14 +37,16 @@ async def assemble(
         store=store,
         gate=Gate(database, settings.limit),
     )
+    if settings.model is not None:
+        services.model(0)  # importing its client takes a second that no heartbeat should miss
     runner = Runner(
-        graphs,
+        list(graphs),
         store=store,
         saver=FencedSaver(database),
         services=services,
         traces=settings.home / "traces",
     )
     try:
-        yield Parts(graphs=graphs, store=store, services=services, runner=runner)
+        yield Parts(graphs=list(graphs), store=store, services=services, runner=runner)
     finally:
-        await services.clients.close()
+        await services.close()

@@ -45,9 +45,7 @@ class Worker:
         self.agents = agents
         self.on_rest = on_rest
         self.settings = services.settings
-        self.heart = Heart(
-            store.workers, self.settings.timing, services.clock, name=worker_name()
-        )
+        self.heart = Heart(store.workers, self.settings.timing, services.clock, name=worker_name())
         self.control = RunControl()
         self.active: set[asyncio.Task[None]] = set()
         self.bell = asyncio.Event()

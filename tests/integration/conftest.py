@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -39,8 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if dsn := os.environ.get("FAILSOFT_TEST_DSN"):
         yield dsn
         return
-    home: Path = tmp_path_factory.mktemp("pg")
-    embedded = EmbeddedPostgres(home, fsync=False)
+    embedded = EmbeddedPostgres(tmp_path_factory.mktemp("pg"), fsync=False)
     try:
         yield embedded.start()
     finally:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import traceback
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -24,10 +25,10 @@ async def test_four_callers_who_migrate_at_once_apply_each_migration_once(empty_
     assert await pending(empty_dsn) == []
 
 
-async def test_a_migrated_database_has_our_tables_and_those_of_the_saver(database: Database) -> None:
-    rows = await database.all(
-        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-    )
+async def test_a_migrated_database_has_our_tables_and_those_of_the_saver(
+    database: Database,
+) -> None:
+    rows = await database.all("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
 
     assert {"runs", "effects", "checkpoints", "checkpoint_writes"} <= {r["tablename"] for r in rows}
 
@@ -109,6 +110,12 @@ def test_importing_the_package_imports_neither_langgraph_nor_the_embedded_server
         "import sys, failsoft.checkpoints as c; c.Database; c.Runs;"
         "print([m for m in sys.modules if m.split('.')[0] == 'langgraph' or 'embedded' in m])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
 
     assert found.stdout.strip() == "[]"
+
+
+async def test_without_a_dsn_the_embedded_database_is_started_and_migrated(tmp_path: Path) -> None:
+    async with connect(Settings(home=tmp_path, dsn=None)) as database:
+        assert await database.all("SELECT run_id FROM runs") == []

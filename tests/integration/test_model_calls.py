@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.lease import Lease
 from failsoft.checkpoints.model_calls import CallLimits, CallState, Reservation
 from failsoft.checkpoints.runs import RunState
@@ -12,7 +13,15 @@ from failsoft.errors import BudgetExceededError, LeaseLostError
 from failsoft.events import Event
 
 LANE = "triage@1"
+CROWD = """SELECT count(*) AS waiting FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 PLENTY = CallLimits(calls=100, tokens=100_000, micros=None)
+
+
+async def crowd(database: Database, size: int) -> None:
+    """Return when `size` connections wait for a lock."""
+    while (await database.all(CROWD))[0]["waiting"] < size:  # noqa: ASYNC110 - only Postgres knows
+        await asyncio.sleep(0.01)
 
 
 async def drive(store: Store, key: str = "e1") -> Lease:
@@ -51,14 +60,22 @@ async def spent(store: Store, lease: Lease) -> tuple[int, int, int]:
     return row["model_calls"], row["tokens"], row["usd_micros"]
 
 
-async def test_forty_reservations_at_once_with_four_calls_allowed_are_four(store: Store) -> None:
+async def test_forty_reservations_at_once_with_four_calls_allowed_are_four(
+    store: Store, database: Database, dsn: str
+) -> None:
     lease = await drive(store)
     limits = CallLimits(calls=4, tokens=100_000, micros=None)
-
-    results = await asyncio.gather(
-        *(reserve(store, lease, f"k{number}", limits) for number in range(40)),
-        return_exceptions=True,
-    )
+    async with Database(dsn, size=20) as many:
+        shared = Store.of(many)
+        async with database.transaction() as connection:
+            # Nobody gets through before a crowd stands at the row, each with an old snapshot.
+            await connection.execute("SELECT FROM runs FOR NO KEY UPDATE")
+            tasks = [
+                asyncio.ensure_future(reserve(shared, lease, f"k{number}", limits))
+                for number in range(40)
+            ]
+            await crowd(database, 15)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert sum(isinstance(result, Reservation) for result in results) == 4
     assert sum(isinstance(result, BudgetExceededError) for result in results) == 36

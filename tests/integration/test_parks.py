@@ -121,9 +121,7 @@ async def test_a_park_replaces_the_parks_before_it(store: Store) -> None:
 
 
 async def test_a_released_run_still_gets_what_was_not_delivered(store: Store) -> None:
-    await store.runs.park(
-        await driven(store), [Park(interrupt_id="i", kind="timer", due_at=0.0)]
-    )
+    await store.runs.park(await driven(store), [Park(interrupt_id="i", kind="timer", due_at=0.0)])
     lease = await claim(store)
     assert lease is not None
     await store.runs.settle(lease, RunState.QUEUED)
@@ -137,9 +135,7 @@ async def test_a_released_run_still_gets_what_was_not_delivered(store: Store) ->
 async def test_a_finished_run_waits_for_nothing(
     store: Store, database: Database, state: RunState
 ) -> None:
-    await store.runs.park(
-        await driven(store), [Park(interrupt_id="i", kind="timer", due_at=0.0)]
-    )
+    await store.runs.park(await driven(store), [Park(interrupt_id="i", kind="timer", due_at=0.0)])
     lease = await claim(store)
     assert lease is not None
     await store.runs.settle(lease, state)

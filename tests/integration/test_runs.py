@@ -21,17 +21,23 @@ def event(key: str = "k1", *, thread: str | None = None) -> Event:
     return Event(key=key, source="cli", text="help", facts={"n": 1}, thread=thread)
 
 
-async def claim_one(store: Store, *, lease: float = 10.0, suspects: bool = False) -> Claim:
-    worker = await store.workers.register("w", lease)
+async def claim_one(store: Store, *, suspects: bool = False) -> Claim:
+    worker = await store.workers.register("w", 10.0)
     (claim,) = await store.runs.claim(worker, [LANE], 1, suspects=suspects)
     return claim
 
 
 async def lose(store: Store, *, suspects: bool = False) -> list[RunState]:
     """Let a worker die while it drives the only due run; return the states that this left."""
-    await claim_one(store, lease=0.0, suspects=suspects)
+    await claim_one(store, suspects=suspects)
+    return await expire(store)
+
+
+async def expire(store: Store, *, backoff: float = 0.0) -> list[RunState]:
+    """Let every lease end, and take the runs back."""
+    await store.runs.database.all("UPDATE workers SET expires_at = now() - interval '1 second'")
     await store.workers.sweep()
-    return [RunState(row["state"]) for row in await store.runs.expire(backoff=0.0)]
+    return [RunState(row["state"]) for row in await store.runs.expire(backoff=backoff)]
 
 
 async def test_twenty_concurrent_admissions_of_an_event_make_one_run(store: Store) -> None:
@@ -63,7 +69,8 @@ async def test_eight_workers_claim_each_run_once(store: Store) -> None:
             got += [claim.lease.run_id for claim in claims]
         return got
 
-    claimed = sum(await asyncio.gather(*(work() for _ in range(8))), [])
+    batches = await asyncio.gather(*(work() for _ in range(8)))
+    claimed = [run_id for batch in batches for run_id in batch]
 
     assert len(claimed) == len(set(claimed)) == 40
 
@@ -113,9 +120,8 @@ async def test_after_a_takeover_the_first_driver_can_write_nothing(
     store: Store, write: Callable[[Runs, Lease], Awaitable[object]]
 ) -> None:
     await store.runs.admit("a", LANE, event())
-    first = await claim_one(store, lease=0.0)
-    await store.workers.sweep()
-    await store.runs.expire(backoff=0.0)
+    first = await claim_one(store)
+    await expire(store)
     between = await store.runs.get(first.lease.run_id)
 
     with pytest.raises(LeaseLostError):
@@ -187,9 +193,8 @@ async def test_progress_forgets_crashes(store: Store) -> None:
 async def test_from_its_second_crash_on_a_run_waits_before_it_is_due(store: Store) -> None:
     await store.runs.admit("a", LANE, event())
     await lose(store)
-    await claim_one(store, lease=0.0)
-    await store.workers.sweep()
-    await store.runs.expire(backoff=30.0)
+    await claim_one(store)
+    await expire(store, backoff=30.0)
 
     due = await store.runs.next_due([LANE])
     assert due is not None
@@ -348,9 +353,7 @@ async def test_what_is_ignored_twice_is_listed_once(store: Store, database: Data
         await store.runs.ignore("a", Ignored(key="k1", reason="a bot wrote it"))
 
     rows = await database.all("SELECT agent, event_key, reason, run_id FROM ignored")
-    assert rows == [
-        {"agent": "a", "event_key": "k1", "reason": "a bot wrote it", "run_id": None}
-    ]
+    assert rows == [{"agent": "a", "event_key": "k1", "reason": "a bot wrote it", "run_id": None}]
 
 
 async def test_a_run_is_found_by_id_prefix_and_event_key(store: Store) -> None:
@@ -417,3 +420,42 @@ async def test_an_attempt_is_stored_once_with_its_trace(store: Store, database: 
 
     rows = await database.all("SELECT run_no, trace_id, epoch FROM attempts")
     assert rows == [{"run_no": claim.lease.run_no, "trace_id": trace, "epoch": 1}]
+
+
+async def test_a_run_whose_claim_was_never_heard_of_is_given_back_without_a_crash(
+    store: Store,
+) -> None:
+    for key in ("k1", "k2"):
+        await store.runs.admit("a", LANE, event(key))
+    worker = await store.workers.register("w", 10.0)
+    driven, unheard = (claim.lease for claim in await store.runs.claim(worker, [LANE], 2))
+
+    assert await store.runs.give_back(worker, [driven.run_id]) == [unheard.run_id]
+
+    with pytest.raises(LeaseLostError):
+        await store.runs.progress(unheard, "node.left")
+    again = (await claim_one(store)).lease
+    assert (again.run_id, again.crash_count) == (unheard.run_id, 0)
+    assert await store.audit.verify(unheard.run_id)
+
+
+async def test_a_named_run_is_claimed_alone_and_only_while_it_is_free(store: Store) -> None:
+    for key in ("k1", "k2"):
+        await store.runs.admit("a", LANE, event(key))
+    worker, run_id = await store.workers.register("w", 10.0), run_id_of("a", "k2")
+
+    claim = await store.runs.claim_one(worker, run_id)
+
+    assert claim is not None
+    assert claim.lease.run_id == run_id
+    assert await store.runs.claim_one(worker, run_id) is None
+
+
+async def test_suspects_are_counted_in_the_lanes_asked_for(store: Store) -> None:
+    await store.runs.admit("a", LANE, event())
+    assert await store.runs.suspects([LANE]) == 0
+    for _ in range(2):
+        await lose(store)
+
+    assert await store.runs.suspects([LANE]) == 1
+    assert await store.runs.suspects(["b@1"]) == 0

@@ -66,7 +66,7 @@ def test_a_program_for_another_machine_is_a_verdict_and_no_crash(chosen: Path) -
 
 
 def test_a_wrong_choice_is_named_beside_the_way_out(chosen: Path) -> None:
-    with pytest.raises(EmbeddedPostgresError, match="no such folder.*FAILSOFT_DSN") as raised:
+    with pytest.raises(EmbeddedPostgresError, match=r"no such folder.*FAILSOFT_DSN") as raised:
         find_binaries()
     assert str(chosen) in str(raised.value)
 

@@ -14,13 +14,7 @@ CONFTEST = """
     from pathlib import Path
     from uuid import UUID
 
-    import pytest
-
     FOLDER = Path(__file__).parent / "traces"
-
-    @pytest.fixture
-    def attempt():
-        return begin
 
     def begin(name="graph"):
         from failsoft.tracing.recorder import Recorder, new_trace_id
@@ -29,197 +23,186 @@ CONFTEST = """
         handler = Recorder(FOLDER, run_id=UUID(int=1), event_key="k", agent="slack-jira")
         handler.on_chain_start({"name": name}, {}, run_id=span)
         handler.on_chain_error(RuntimeError("Jira said 503"), run_id=span)
+        return FOLDER / f"{span}.jsonl"
+"""
+TESTS = """
+    import threading
+
+    import pytest
+    from conftest import begin
+
+    @pytest.fixture(scope="module")
+    def anyio_backend():
+        return "asyncio"
+
+    @pytest.fixture(scope="module")
+    async def shared_loop(anyio_backend):
+        yield
+
+    @pytest.fixture(scope="module")
+    def filled():
+        begin("shared")
+
+    @pytest.fixture
+    def broken():
+        begin("setup")
+        raise RuntimeError
+
+    def test_two_attempts():
+        begin("first")
+        begin("second")
+        assert False
+
+    def test_that_passes():
+        begin("passing")
+
+    def test_no_attempt():
+        assert False
+
+    @pytest.mark.anyio
+    async def test_async_that_passes(shared_loop):
+        begin("other")
+
+    @pytest.mark.anyio
+    async def test_task_and_thread(shared_loop):
+        begin("task")
+        thread = threading.Thread(target=begin, args=["thread"])
+        thread.start()
+        thread.join()
+        assert False
+
+    def test_uses_it(filled):
+        assert False
+
+    def test_uses_it_too(filled):
+        assert False
+
+    def test_setup(broken):
+        pass
+
+    def test_trace_is_gone():
+        begin().unlink()
+        assert 1 == 2
+"""
+ONE = """
+    from conftest import begin
+
+    def test_one():
+        begin()
+        assert False
 """
 
 
 def pytest_in(folder: Path, tests: str, *options: str) -> str:
-    """Run `tests` with this environment's pytest and return what it printed."""
+    """Run `tests` with this plugin and no other of this environment; return what it printed."""
     (folder / "conftest.py").write_text(dedent(CONFTEST), encoding="utf-8")
     (folder / "test_it.py").write_text(dedent(tests), encoding="utf-8")
     own = ("LANGSMITH_", "LANGCHAIN_", "FAILSOFT_", "PYTEST_", "COV_")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "pytest", "-p", "no:randomly", "-c", os.devnull, "--rootdir=.",
-         "-p", "no:cacheprovider", *options, "test_it.py"],
+        [sys.executable, "-m", "pytest", "-p", "failsoft.testing.plugin", "-p", "no:cacheprovider",
+         "-c", os.devnull, "--rootdir=.", *options, "test_it.py"],
         cwd=folder,
-        env={key: value for key, value in os.environ.items() if not key.startswith(own)},
+        env=env | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=100,
     )  # fmt: skip
     assert not done.stderr
     return done.stdout
 
 
-def sections(printed: str) -> list[str]:
-    """Return the texts under the headings of the plugin."""
-    return re.split(r"-+ failsoft traces -+\n", printed)[1:]
+def sections(printed: str) -> dict[str, str]:
+    """Return what the plugin printed, by test."""
+    parts = re.split(r"^_+ (?:ERROR at setup of )?(\w+) _+$", printed, flags=re.MULTILINE)
+    tests = dict(zip(parts[1::2], parts[2::2], strict=True))
+    found = {name: re.split(r"-+ failsoft traces -+\n", text)[1:] for name, text in tests.items()}
+    return {name: texts[0] for name, texts in found.items() if texts}
 
 
-def test_a_failing_test_shows_link_and_tree_of_its_attempts(tmp_path: Path) -> None:
-    printed = pytest_in(
-        tmp_path,
-        """
-        def test_it(attempt):
-            attempt()
-            attempt("second")
-            assert False
-        """,
-    )
-    (section,) = sections(printed)
-    links = re.findall(r"^/.*/traces/[0-9a-f-]{36}\.jsonl$", section, flags=re.MULTILINE)
-    assert len(links) == 2
-    assert "✗ graph [chain] " in section
-    assert "✗ second [chain] " in section
-    assert "RuntimeError: Jira said 503" in section
+def roots(section: str) -> list[str]:
+    shape = r"^✗ (\w+) \[chain\] \d+ms RuntimeError: Jira said 503$"
+    return re.findall(shape, section, flags=re.MULTILINE)
 
 
-def test_a_passing_test_shows_nothing(tmp_path: Path) -> None:
-    printed = pytest_in(tmp_path, "def test_it(attempt):\n    attempt()\n", "-rA")
-    assert "1 passed" in printed
-    assert not sections(printed)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("project")
 
 
-def test_a_failing_test_without_an_attempt_shows_nothing(tmp_path: Path) -> None:
-    printed = pytest_in(
-        tmp_path,
-        """
-        def test_one(attempt):
-            attempt()
-
-        def test_two():
-            assert False
-        """,
-    )
-    assert "1 failed, 1 passed" in printed
-    assert not sections(printed)
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> str:
+    return pytest_in(folder, TESTS, "-p", "anyio", "-rA", "--junitxml=junit.xml")
 
 
-def test_attempts_of_threads_and_tasks_belong_to_the_test_that_runs(tmp_path: Path) -> None:
-    printed = pytest_in(
-        tmp_path,
-        """
-        import threading
-
-        import pytest
-
-        @pytest.fixture(scope="module")
-        def anyio_backend():
-            return "asyncio"
-
-        @pytest.fixture(scope="module")
-        async def shared(anyio_backend):
-            yield
-
-        @pytest.mark.anyio
-        async def test_passes(shared, attempt):
-            attempt("other")
-
-        @pytest.mark.anyio
-        async def test_fails(shared, attempt):
-            attempt("task")
-            thread = threading.Thread(target=attempt, args=["thread"])
-            thread.start()
-            thread.join()
-            assert False
-        """,
-    )
-    (section,) = sections(printed)
-    assert re.findall(r"✗ (\w+) \[chain\]", section) == ["task", "thread"]
+def test_a_failing_test_shows_the_tree_of_each_of_its_attempts(printed: str) -> None:
+    assert roots(sections(printed)["test_two_attempts"]) == ["first", "second"]
 
 
-def test_attempts_of_a_module_fixture_are_shown_under_each_failing_user(tmp_path: Path) -> None:
-    printed = pytest_in(
-        tmp_path,
-        """
-        import pytest
-        from conftest import begin
-
-        @pytest.fixture(scope="module")
-        def filled():
-            begin("shared")
-
-        def test_uses_it(filled):
-            assert False
-
-        def test_uses_it_too(filled):
-            assert False
-
-        def test_does_not():
-            assert False
-        """,
-    )
-    assert len(sections(printed)) == 2
-    assert len(set(re.findall(r"traces/(\S+)\.jsonl", printed))) == 1
+def test_each_tree_stands_under_its_link(printed: str, folder: Path) -> None:
+    links = re.findall(r"^(/.*\.jsonl)\n✗ ", sections(printed)["test_two_attempts"], re.MULTILINE)
+    assert [Path(link).parent for link in links] == [folder / "traces"] * 2
 
 
-def test_a_setup_that_fails_shows_its_attempts(tmp_path: Path) -> None:
-    printed = pytest_in(
-        tmp_path,
-        """
-        import pytest
-
-        @pytest.fixture
-        def broken(attempt):
-            attempt("setup")
-            raise RuntimeError
-
-        def test_it(broken):
-            pass
-        """,
-    )
-    assert "1 error" in printed
-    assert "✗ setup [chain]" in sections(printed)[0]
+def test_passing_tests_and_tests_without_attempts_show_nothing(printed: str) -> None:
+    assert "2 passed" in printed
+    assert sections(printed).keys() == {
+        "test_two_attempts", "test_task_and_thread", "test_uses_it", "test_uses_it_too",
+        "test_setup", "test_trace_is_gone",
+    }  # fmt: skip
 
 
-def test_the_junit_file_has_the_link_as_a_property(tmp_path: Path) -> None:
-    pytest_in(
-        tmp_path,
-        "def test_it(attempt):\n    attempt()\n    assert False\n",
-        "--junitxml=junit.xml",
-    )
-    found = ET.parse(tmp_path / "junit.xml").findall(".//property")  # noqa: S314
-    assert [one.get("name") for one in found] == ["failsoft_trace"]
-    assert str(found[0].get("value")).endswith(".jsonl")
+def test_attempts_of_tasks_and_threads_belong_to_the_test_that_runs(printed: str) -> None:
+    assert roots(sections(printed)["test_task_and_thread"]) == ["task", "thread"]
 
 
-@pytest.mark.parametrize("options", [["-n", "2"], ["-p", "no:failsoft"]])
-def test_it_works_in_parallel_and_can_be_switched_off(tmp_path: Path, options: list[str]) -> None:
-    printed = pytest_in(
-        tmp_path, "def test_it(attempt):\n    attempt()\n    assert False\n", *options
-    )
-    assert len(sections(printed)) == ("-n" in options)
+def test_attempts_of_a_wider_fixture_stand_under_each_test_that_uses_it(printed: str) -> None:
+    found = sections(printed)
+    assert roots(found["test_uses_it"]) == ["shared"]
+    assert found["test_uses_it"].splitlines()[0] == found["test_uses_it_too"].splitlines()[0]
 
 
-def test_a_trace_that_cannot_be_read_does_not_cost_the_report(tmp_path: Path) -> None:
-    printed = pytest_in(
-        tmp_path,
-        """
-        import shutil
-        from conftest import FOLDER
+def test_a_setup_that_fails_shows_its_attempts(printed: str) -> None:
+    assert roots(sections(printed)["test_setup"]) == ["setup"]
 
-        def test_it(attempt):
-            attempt()
-            shutil.rmtree(FOLDER)
-            assert 1 == 2
-        """,
-    )
+
+def test_a_trace_that_cannot_be_read_does_not_cost_the_report(printed: str) -> None:
     assert "assert 1 == 2" in printed
-    assert sections(printed)[0].startswith("(no traces: NotFoundError)")
+    assert "(no traces: NotFoundError)" in sections(printed)["test_trace_is_gone"]
+
+
+def test_the_junit_file_has_the_links_as_properties(printed: str, folder: Path) -> None:
+    assert printed
+    cases = ET.parse(folder / "junit.xml").findall(".//testcase")  # noqa: S314
+    found = {
+        str(case.get("name")): [
+            str(one.get("value"))
+            for one in case.findall(".//property")
+            if one.get("name") == "failsoft_trace"
+        ]
+        for case in cases
+    }
+    assert [len(found[name]) for name in ("test_two_attempts", "test_that_passes")] == [2, 0]
+    assert found["test_two_attempts"][0] in printed
+
+
+def test_it_works_in_parallel(tmp_path: Path) -> None:
+    assert roots(sections(pytest_in(tmp_path, ONE, "-p", "xdist", "-n", "1"))["test_one"]) == [
+        "graph"
+    ]
+
+
+def test_pytest_finds_it_by_itself(pytestconfig: pytest.Config) -> None:
+    assert pytestconfig.pluginmanager.has_plugin("failsoft")
 
 
 def test_the_start_of_pytest_imports_no_langchain(tmp_path: Path) -> None:
-    printed = pytest_in(
-        tmp_path,
-        """
+    tests = """
         import sys
 
         def test_it():
-            heavy = {"langchain_core", "langgraph", "langsmith"}
             assert sys.modules["failsoft.testing.plugin"]
-            assert not heavy & sys.modules.keys()
-        """,
-        "-p",
-        "no:langsmith_plugin",
-    )
-    assert "1 passed" in printed
+            assert not {"langchain_core", "langgraph"} & sys.modules.keys()
+    """
+    assert "1 passed" in pytest_in(tmp_path, tests)

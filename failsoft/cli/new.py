@@ -1,0 +1,77 @@
+"""failsoft new: a package of one's own that runs in the sandbox at once."""
+
+import keyword
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from failsoft.cli.table import show_json
+from failsoft.errors import UsageError
+
+TEMPLATES = files("failsoft.cli").joinpath("templates")
+PLACEHOLDER = "my_agent"  # the name in the templates
+FILES = {
+    "{name}/__init__.py": "init.py.txt",
+    "{name}/graph.py": "graph.py.txt",
+    "{name}/prompt.md": "prompt.md.txt",
+    "{name}/schema.json": "schema.json.txt",
+    "{name}/routes.yaml": "routes.yaml.txt",
+    "{name}/keywords.yaml": "keywords.yaml.txt",
+    "tests/test_{name}.py": "test_agent.py.txt",
+}
+TAKEN = sys.stdlib_module_names | {"failsoft", "tests"}  # importing them would find another one
+
+
+@click.command("new")
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Default: here.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(name: str, folder: Path, *, as_json: bool) -> None:
+    """Make a package NAME with an agent of your own, and a test of it.
+
+    It classifies a message, has a tool with a second one behind it, and opens one Jira ticket. It
+    runs in the sandbox at once.
+    """
+    written = write(name, folder)
+    agent = f"{name}.graph:graph"
+    if as_json:
+        show_json({"agent": agent, "files": [str(path) for path in written]})
+        return
+    for path in written:
+        click.echo(f"wrote {path}")
+    there = "" if folder == Path() else f"cd {folder} && "
+    click.echo(f"\nTry it: {there}failsoft run {agent} --text 'The checkout is down for everyone'")
+    click.echo(f"Test it: {there}pytest tests/test_{name}.py")
+
+
+def write(name: str, folder: Path) -> list[Path]:
+    """Write the files, and return their paths.
+
+    Raises:
+        UsageError: the name is no package name, something is in the way, or it cannot be written.
+    """
+    if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
+        raise UsageError(f"{name!r} cannot name a package: use letters, digits and _.")
+    if name in TAKEN:
+        raise UsageError(f"{name!r} is the name of another package: choose your own.")
+    texts = {
+        folder / path.format(name=name): _filled(template, name) for path, template in FILES.items()
+    }
+    for path in (folder / name, *texts):
+        if path.exists():
+            raise UsageError(f"{path} is there already: nothing was written.")
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from None
+    return list(texts)
+
+
+def _filled(template: str, name: str) -> str:
+    text = TEMPLATES.joinpath(template).read_text("utf-8")
+    dashed = PLACEHOLDER.replace("_", "-")
+    return text.replace(PLACEHOLDER, name).replace(dashed, name.replace("_", "-"))
