@@ -6,7 +6,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """The right to drive one run until its worker's heartbeat ends; every durable write carries it."""
+    """The right to drive one run while its worker's heart beats; every durable write carries it."""
 
     run_id: UUID
     run_no: int

@@ -51,7 +51,7 @@ class Event:
         key, source, text = value.get("key"), value.get("source", "cli"), value.get("text")
         facts, thread = value.get("facts", {}), value.get("thread")
         if unknown := value.keys() - {"key", "source", "text", "facts", "thread"}:
-            raise InvalidEventError(f"An event has no field {sorted(unknown)[0]!r}.")
+            raise InvalidEventError(f"An event has no field {min(unknown)!r}.")
         if not (isinstance(key, str) and isinstance(source, str) and isinstance(text, str)):
             raise InvalidEventError("An event needs the strings `key`, `source` and `text`.")
         if not isinstance(facts, dict) or not (thread is None or isinstance(thread, str)):

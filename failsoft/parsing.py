@@ -14,7 +14,7 @@ import yaml
 
 from failsoft.errors import InvalidDataError
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 JSONObject: TypeAlias = dict[str, JSON]
 
 MAX_BYTES = 1024 * 1024

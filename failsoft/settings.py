@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     def timing(self) -> Timing:
         return SANDBOX_TIMING if self.profile == "sandbox" else Timing()
 
+    @property
+    def secrets(self) -> list[SecretStr]:
+        """Every secret that is set: what no trace, log or error may show."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return [value for value in values if isinstance(value, SecretStr)]
+
     def limit(self, dependency: str) -> Limit:
         """Return the limit set for `dependency`, or the default."""
         return self.limits.get(dependency) or Limit()

@@ -30,9 +30,9 @@ PLUMBING = ("retry_tool", "wait", "fallback_classifier", "notify_human")
 class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
     """A graph whose verbs never lose an event and never write twice.
 
-    Verbs leave only by `Command(goto=...)`: an edge out of one would fire beside its own retry, and
-    a ticket would be written twice, so `compile()` refuses it. Plain nodes, subgraphs and LangGraph's
-    own `interrupt` work as ever. Building does no I/O and needs no setting.
+    Verbs leave only by `Command(goto=...)`: an edge out of one would fire beside its own retry,
+    and a ticket would be written twice, so `compile()` refuses it. Plain nodes, subgraphs and
+    LangGraph's own `interrupt` work as ever. Building does no I/O and needs no setting.
     """
 
     def __init__(

@@ -32,6 +32,7 @@ from failsoft.errors import (
 from failsoft.graphs.resilient_graph import ResilientGraph
 from failsoft.nodes.context import Context, Services
 from failsoft.nodes.failures import describe
+from failsoft.nodes.state import Json
 from failsoft.tracing.recorder import Recorder, new_trace_id
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,9 @@ class Runner:
     def lanes(self) -> list[str]:
         return list(self.apps)
 
-    async def drive(self, claim: Claim, control: RunControl | None = None) -> Rest:
+    async def drive(  # noqa: PLR0911  # one return for each way in which an attempt ends
+        self, claim: Claim, control: RunControl | None = None
+    ) -> Rest:
         """Take one claimed run to its next rest and write that down.
 
         `control` asks for a drain: the run is queued again at the next step.
@@ -89,7 +92,8 @@ class Runner:
         trace_id = new_trace_id()
         try:
             if await self.store.runs.begin(claim.lease, trace_id) and await self._decided(claim):
-                raise RunCancelledError("cancelled before it went on")
+                reason = "cancelled before it went on"
+                return await self._end(claim, trace_id, RunState.CANCELLED, reason=reason)
             return await self._settle(
                 claim, trace_id, await self._attempt(claim, trace_id, control)
             )
@@ -163,7 +167,7 @@ class Runner:
         return Park(interrupt_id=interrupt.id, kind="person", due_at=None, review_id=review_id)
 
     async def _generic_review(self, claim: Claim, interrupt: Interrupt) -> str:
-        """A user's own interrupt() is a question too."""
+        """Ask what a user's own interrupt() asks."""
         review_id = review_id_of(claim.lease.run_id, interrupt.id)
         await self.store.reviews.open(
             claim.lease,
@@ -216,6 +220,7 @@ class Runner:
             run_id=claim.lease.run_id,
             event_key=claim.event.key,
             agent=claim.agent,
+            secrets=self.services.settings.secrets,
         )
         return {
             "configurable": {
@@ -239,7 +244,7 @@ class Invocation:
     context: Context
     control: RunControl | None
 
-    async def start(self, given: Any) -> GraphOutput[Any]:
+    async def start(self, given: Json | Command[Any] | None) -> GraphOutput[Any]:
         return await self.app.ainvoke(
             given,
             self.config,
@@ -258,7 +263,7 @@ class Invocation:
             return await self.start(Command(resume=left) if left else None)
 
 
-def _answer(park: Delivery) -> Any:
+def _answer(park: Delivery) -> object:
     """Return what the interrupted node gets: a tick, a decision, or a user's own value."""
     if park.kind == "timer":
         return "tick"

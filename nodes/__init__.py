@@ -1,1 +1,1 @@
-"""The explicit nodes of an agent: classify, fallback_classifier, tool, write, retry_tool, wait, human."""
+"""The explicit nodes of an agent, one file each."""

@@ -5,6 +5,7 @@ that comes back finds the effect, never a guess: done is returned, unknown is lo
 proven absence is sent again.
 """
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -175,7 +176,7 @@ class Delivery:
             )
 
     async def absent(self, effect: Effect, seen: Absent) -> Effect:
-        """An absence counts only after the settle time: a late commit may still appear."""
+        """Count an absence only after the settle time: a late commit may still appear."""
         if effect.absence_in > 0:
             reason = f"{effect.operation} may still appear: looked for again later"
             raise HeldError(reason, effect.absence_in)
@@ -202,7 +203,7 @@ class Delivery:
         )
         return self.effect
 
-    def passing(self, request: Json) -> Any:
+    def passing(self, request: Json) -> AbstractAsyncContextManager[object]:
         """Pass the gate for the send and what surrounds it."""
         key = self.operation.gate_key(request)
         return self.services.passing(key, within=self.within)

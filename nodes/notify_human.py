@@ -6,7 +6,6 @@ the outbox, so this node may run again as often as it likes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from langgraph.graph import END
 from langgraph.runtime import Runtime
@@ -57,7 +56,7 @@ class NotifyHuman:
         )
         return review_id
 
-    def follow(self, call: Call, answer: Any) -> Step:
+    def follow(self, call: Call, answer: object) -> Step:
         """accept, respond: go on; edit, retry: ask again with fresh attempts; ignore: end."""
         given: Json = answer if isinstance(answer, dict) else {"choice": str(answer)}
         verb, key, record = self.verbs[call["asking"]], call["key"], call["record"]

@@ -15,8 +15,10 @@ MAX_SLOT = 8_000  # characters of untrusted text that the model is shown
 MAX_ANSWER = 16_384  # bytes
 FIRMER = (
     "Your last answer was refused: {complaint}. Answer with one JSON object and nothing else.",
-    "Refused again: {complaint}. Output ONLY the JSON object: no prose, no code fence, every "
-    "required key, and a label copied exactly from the list.",
+    (
+        "Refused again: {complaint}. Output ONLY the JSON object: no prose, no code fence, every "
+        "required key, and a label copied exactly from the list."
+    ),
 )
 
 

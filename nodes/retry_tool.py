@@ -44,7 +44,7 @@ class RetryTool:
         return Command(update={"tool": tool}, goto=Send("wait", {**call, "record": waiting}))
 
     def give_up(self, call: Call) -> Step:
-        """The attempts are spent: the second tool, the next node, or the helper of that verb."""
+        """Go where spent attempts lead: the second tool, the next node, or the verb's helper."""
         verb, record = self.verbs[call["asking"]], call["record"]
         spent: Record = {**record, "error": {**(record.get("error") or {}), "kind": "spent"}}
         tool = {call["key"]: spent}

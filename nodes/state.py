@@ -1,11 +1,11 @@
-"""What a run remembers: JSON values only, with a reducer on all that parallel branches may write."""
+"""What a run remembers: JSON only, with a reducer on all that parallel branches may write."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict before Python 3.12
+from typing_extensions import TypedDict  # pydantic refuses typing's before Python 3.12
 
 Json = dict[str, Any]  # a JSON object; LangGraph and pydantic read these hints at run time
 

@@ -16,7 +16,7 @@ from failsoft.nodes.failures import note_of
 from failsoft.nodes.state import ErrorNote, Json, Record, RunState
 from failsoft.nodes.verb import Step, Verb
 
-Request = Callable[[RunState], Json | None | Awaitable[Json | None]]
+Request = Callable[[RunState], Json | Awaitable[Json | None] | None]
 
 NOTHING = "there is nothing to write"
 # What a person may answer, by what is known of the write. An effect that nobody can decide is no

@@ -1,4 +1,4 @@
-"""What is written, made from the state: the label picks a route, and only the route a destination."""
+"""What is written: the label picks a route, and only the route a destination."""
 
 from pathlib import Path
 

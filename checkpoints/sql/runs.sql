@@ -67,7 +67,7 @@ WITH new AS (
     AS p(interrupt_id, kind, due, review_id)),
 run AS (
   UPDATE runs SET state = 'parked', worker_id = NULL, crash_count = 0, alone_crashes = 0, updated_at = now(),
-    due_at = CASE WHEN wakes <> %(wakes)s OR cancel_asked THEN now() ELSE (SELECT to_timestamp(min(due)) FROM new) END,
+    due_at = CASE WHEN wakes <> %(wakes)s OR cancel_asked AND NOT %(cancel_seen)s THEN now() ELSE (SELECT to_timestamp(min(due)) FROM new) END,
     audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
   WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' RETURNING run_no, audit_seq, audit_head),
 gone AS (

@@ -120,7 +120,6 @@ def _home(home: Path) -> str:
 def _binaries(settings: Settings) -> Check:
     from failsoft.checkpoints.binaries import candidates, find_binaries  # noqa: PLC0415
 
-    listed = "; ".join(f"{folder}: {what}" for folder, what in candidates())
     if settings.dsn is not None:
         detail = "FAILSOFT_DSN is set: no programs are needed here"
         return Check(name="postgres programs", health=Health.SKIPPED, detail=detail)
@@ -128,7 +127,8 @@ def _binaries(settings: Settings) -> Check:
         find_binaries()
     except FailsoftError as error:
         return Check(name="postgres programs", health=Health.WRONG, detail=str(error))
-    return Check(name="postgres programs", health=Health.OK, detail=listed)
+    listed = dict.fromkeys(f"{folder}: {what}" for folder, what in candidates())
+    return Check(name="postgres programs", health=Health.OK, detail="; ".join(listed))
 
 
 async def _database(settings: Settings) -> str:

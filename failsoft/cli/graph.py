@@ -38,18 +38,14 @@ def command(agent: str, *, mermaid: bool, plain: bool, as_json: bool) -> None:
 
 
 def as_text(graph: "Graph") -> str:
-    """Return each node with the nodes where it may go; * marks a choice made while it runs."""
+    """Return each node with the nodes where it may go."""
     width = max(len(_name(node)) for node in graph.nodes)
     lines = []
     for node in graph.nodes:
-        ends = [
-            f"{_name(edge.target)}{'*' if edge.conditional else ''}"
-            for edge in graph.edges
-            if edge.source == node
-        ]
+        ends = [_name(edge.target) for edge in graph.edges if edge.source == node]
         if ends:
             lines.append(f"  {_name(node):<{width}} -> {', '.join(ends)}")
-    return "\n".join([*lines, "  * chosen while the node runs"])
+    return "\n".join(lines)
 
 
 def as_data(graph: "Graph") -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What every connector promises to the nodes that write through it.
 
-An `Operation` is a stateless description of one kind of external write; it hangs on the class of its
-connector (`Jira.create_issue`), so that a graph can name it without a client, a setting or I/O. The
-connector itself, with its client and credentials, is built when the first call needs it.
+An `Operation` is a stateless description of one kind of external write. It hangs on the class of
+its connector (`Jira.create_issue`), so that a graph can name it without a client, a setting or
+I/O. The connector itself, with its client and credentials, is built when a call needs it.
 """
 
 from abc import ABC, abstractmethod

@@ -102,21 +102,22 @@ async def _send(
     entry.status = answer.status
     body = answer.content
     truncated = Kind.TRUNCATE in faults
-    _settle(answer, Delivery.DROPPED if truncated else Delivery.ANSWERED)
     if Kind.MALFORMED in faults:
         body = body[: len(body) // 2] or b"{"
     response = web.StreamResponse(status=answer.status, headers=dict(answer.headers))
     if answer.status != 204:
         response.content_type = "text/plain" if isinstance(answer.body, str) else "application/json"
         response.content_length = len(body)
-    await response.prepare(request)
     sent = body[: len(body) // 2] if truncated else body
-    for piece, pause in _pieces(sent, faults.get(Kind.SLOW_BODY)):
-        await asyncio.sleep(pause)
-        await response.write(piece)
-    if truncated:
-        _close(request)
-    return response
+    try:
+        await response.prepare(request)
+        for piece, pause in _pieces(sent, faults.get(Kind.SLOW_BODY)):
+            await asyncio.sleep(pause)
+            await response.write(piece)
+    except ConnectionError:  # the caller did not wait
+        truncated = True
+    _settle(answer, Delivery.DROPPED if truncated else Delivery.ANSWERED)
+    return _close(request) if truncated else response
 
 
 def _pieces(body: bytes, slow: Fault | None) -> Iterable[tuple[bytes, float]]:

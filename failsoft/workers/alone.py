@@ -1,4 +1,4 @@
-"""Drive one suspect in a process of its own, so that a run that kills its worker kills no neighbour.
+"""Drive one suspect in a process of its own: a run that kills its worker kills no neighbour.
 
 The child has a worker row of its own: when it dies, the sweeper sees a crash of a run that was
 alone, and two of those make the run dead.

@@ -13,6 +13,9 @@ from failsoft.graphs.runner import Runner
 from failsoft.limits.gate import Gate
 from failsoft.nodes.context import Services
 from failsoft.settings import Settings
+from failsoft.tracing.links import flush, langsmith_guard
+
+FLUSH = 2.0  # seconds that the end of a process may wait for LangSmith
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,7 @@ async def assemble(
     graphs: Sequence[ResilientGraph], database: Database, settings: Settings
 ) -> AsyncIterator[Parts]:
     """Build everything around one database and some graphs; clients are closed at the end."""
+    langsmith_guard()
     store = Store.of(database)
     services = Services(
         settings=settings,
@@ -50,3 +54,4 @@ async def assemble(
         yield Parts(graphs=list(graphs), store=store, services=services, runner=runner)
     finally:
         await services.close()
+        flush(FLUSH)

@@ -41,18 +41,22 @@ class OutboxWorker:
     async def _deliver(self, message: Message) -> None:
         scheme, _, target = message.channel.partition(":")
         try:
-            if scheme == "slack":
-                await self._slack(message, target)
-            elif scheme == "log":
-                logger.warning("%s: %s", target, _text(message.body))
-            else:
-                raise PermanentError(f"there is no channel {message.channel!r}")
+            await self._send(message, scheme, target)
             await self.store.outbox.done(message)
         except (PermanentError, ConfigurationError) as error:
             await self.store.outbox.give_up(message, str(error))
             logger.error("not delivered to %s: %s", message.channel, error)  # noqa: TRY400
         except TransientError as error:
             await self._later(message, error)
+
+    async def _send(self, message: Message, scheme: str, target: str) -> None:
+        match scheme:
+            case "slack":
+                await self._slack(message, target)
+            case "log":
+                logger.warning("%s: %s", target, _text(message.body))
+            case _:
+                raise PermanentError(f"there is no channel {message.channel!r}")
 
     async def _later(self, message: Message, error: TransientError) -> None:
         if message.attempts >= ATTEMPTS:
@@ -98,8 +102,9 @@ def _text(body: JSONObject) -> str:
     question = body.get("question", body)
     asked = question if isinstance(question, dict) else {}
     text = escape(str(asked.get("text", ""))[:MAX_TEXT])
+    reason = escape(str(asked.get("reason", "")))
     return (
-        f"A question about a run ({asked.get('kind', '')}): {escape(str(asked.get('reason', '')))}\n"
+        f"A question about a run ({asked.get('kind', '')}): {reason}\n"
         f"> {text}\n"
         f"Answer: failsoft reviews decide {review_id} --choice {choices}"
     )

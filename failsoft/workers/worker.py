@@ -126,7 +126,7 @@ class Worker:
             await self.heart.start()
 
     async def _suspects(self) -> None:
-        """A run that was there at two crashes is driven alone, in a process of its own."""
+        """Drive what was there at two crashes alone, in a process of its own."""
         try:
             if await self.store.runs.suspects(self.runner.lanes):
                 await drive_alone(self.agents)

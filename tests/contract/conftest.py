@@ -2,14 +2,15 @@
 
 import ssl
 from collections.abc import Iterator
-from typing import Any
 
 import httpx2
 import pytest
 
+from tests.conftest import Sandbox
+
 
 @pytest.fixture
-def jira_http(sandbox: Any, no_tls: ssl.SSLContext) -> Iterator[httpx2.Client]:
+def jira_http(sandbox: Sandbox, no_tls: ssl.SSLContext) -> Iterator[httpx2.Client]:
     """A client of Jira's version 3 without any retry."""
     with httpx2.Client(
         base_url=f"{sandbox.url}/jira/rest/api/3", auth=("bot@example.com", "secret"), timeout=5,

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.contract.conftest import Sandbox
+from tests.conftest import Sandbox
 
 CREATE = "POST /jira/rest/api/3/issue"
 BULK = "POST /jira/rest/api/3/issue/bulkfetch"
@@ -50,7 +50,7 @@ def test_both_drops_look_the_same_and_differ_in_what_was_committed(
 def test_a_late_commit_appears_after_the_caller_gave_up(
     jira_http: httpx2.Client, sandbox: Sandbox
 ) -> None:
-    sandbox.faults({"match": CREATE, "kind": "late_commit", "seconds": 0.4})
+    sandbox.faults({"match": CREATE, "kind": "late_commit", "seconds": 0.6})
     with pytest.raises(httpx2.RemoteProtocolError):
         create(jira_http)
     assert sandbox.issues() == []
@@ -256,7 +256,7 @@ def test_the_request_log_tells_route_status_and_ordinal(
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "failsoft.sandbox", *arguments]
-    with subprocess.Popen(  # noqa: S603 - our own program
+    with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from jira import JIRA, JIRAError
 
-from tests.contract.conftest import Sandbox
+from tests.conftest import Sandbox
 
 PARAGRAPH = {"type": "paragraph", "content": [{"type": "text", "text": "It is broken."}]}
 DOCUMENT = {"type": "doc", "version": 1, "content": [PARAGRAPH]}
@@ -186,22 +186,22 @@ def test_an_unknown_issue_is_a_404_in_jiras_words(jira_http: httpx2.Client) -> N
 def test_index_lag_hides_a_new_issue_from_search_but_not_from_direct_reads(
     jira_http: httpx2.Client, sandbox: Sandbox
 ) -> None:
-    sandbox.reset(lag=0.6)
+    sandbox.reset(lag=1.0)
     key = create(jira_http, labels=["fs-1"])
     assert found(jira_http, 'labels = "fs-1"') == []
     assert jira_http.get(f"/issue/{key}").status_code == 200
     fetched = jira_http.post("/issue/bulkfetch", json={"issueIdsOrKeys": [key]}).json()
     assert len(fetched["issues"]) == 1
-    time.sleep(0.7)  # noqa: TID251 - the sandbox's clock is the real one
+    time.sleep(1.1)  # noqa: TID251 - the sandbox's clock is the real one
     assert found(jira_http, 'labels = "fs-1"') == [key]
 
 
 def test_index_lag_shows_an_edited_issue_as_it_was(
     jira_http: httpx2.Client, sandbox: Sandbox
 ) -> None:
-    sandbox.reset(lag=0.3)
+    sandbox.reset(lag=1.0)
     key = create(jira_http, labels=["old"])
-    time.sleep(0.35)  # noqa: TID251 - the sandbox's clock is the real one
+    time.sleep(1.1)  # noqa: TID251 - the sandbox's clock is the real one
     edit = jira_http.put(f"/issue/{key}", json={"fields": {"labels": ["new"]}})
     assert edit.status_code == 204
     assert (found(jira_http, "labels = old"), found(jira_http, "labels = new")) == ([key], [])

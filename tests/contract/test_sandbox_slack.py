@@ -11,7 +11,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.contract.conftest import Sandbox
+from tests.conftest import Sandbox
 
 METADATA: dict[str, Any] = {"event_type": "failsoft_txn", "event_payload": {"txn": "abc"}}
 ROOT = "1723.000100"

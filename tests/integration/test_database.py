@@ -111,7 +111,7 @@ def test_importing_the_package_imports_neither_langgraph_nor_the_embedded_server
         "print([m for m in sys.modules if m.split('.')[0] == 'langgraph' or 'embedded' in m])"
     )
     command = [sys.executable, "-c", code]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "[]"
 

@@ -126,7 +126,7 @@ def open_folder() -> Iterator[Path]:
 def python(code: str, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", code, *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
 
 def python_as(name: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -136,7 +136,7 @@ def python_as(name: str, code: str, *arguments: str) -> subprocess.CompletedProc
     places = f"{ROOT}{os.pathsep}{sysconfig.get_path('purelib')}"
     for interpreter in filter(None, (sys.executable, shutil.which(version, path=os.defpath))):
         with contextlib.suppress(PermissionError):
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 [interpreter, "-c", code, *arguments],
                 user=account.pw_uid, group=account.pw_gid, extra_groups=(), cwd="/",
                 env={"PYTHONPATH": places, "LC_ALL": "C"},
@@ -223,7 +223,7 @@ def test_rows_acknowledged_before_a_kill_of_the_server_are_there(empty: Path) ->
     server = EmbeddedPostgres(empty)
     with psycopg.connect(server.start(), autocommit=True) as connection:
         connection.execute("CREATE TABLE t (i bigint PRIMARY KEY)")
-    writer = subprocess.Popen(  # noqa: S603
+    writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, server.dsn],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip

@@ -36,14 +36,14 @@ class Sandbox:
     def reset(self, **start: float) -> None:
         self.http.post("/_sim/reset", json=start).raise_for_status()
 
-    def state(self, part: str) -> Any:  # noqa: ANN401 - any JSON
+    def state(self, part: str) -> Any:
         return self.http.get("/_sim/state").json()[part]
 
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[Sandbox]:
     command = [sys.executable, "-m", "failsoft.sandbox", "--port", "0", "--with-parent"]
-    with subprocess.Popen(  # noqa: S603 - our own module
+    with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as running:
         assert running.stdout is not None

@@ -461,7 +461,7 @@ async def test_secrets_are_in_no_checkpoint_trace_or_table(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         )
         for table in [row["tablename"] for row in await cursor.fetchall()]:
-            query = f'SELECT count(*) AS hits FROM "{table}" t WHERE t::text LIKE %s'  # noqa: S608
+            query = f'SELECT count(*) AS hits FROM "{table}" t WHERE t::text LIKE %s'
             found = await connection.execute(query, [f"%{canary}%"])  # type: ignore[arg-type]
             row = await found.fetchone()
             assert row == {"hits": 0}, table

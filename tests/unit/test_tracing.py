@@ -455,7 +455,7 @@ def test_the_light_half_imports_nothing_heavy() -> None:
         "import sys, failsoft.tracing.links, failsoft.tracing.tree\n"
         f"sys.exit(str([name for name in {heavy} if name in sys.modules]))"
     )
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.stderr.strip() == "[]"

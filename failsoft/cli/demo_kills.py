@@ -1,0 +1,114 @@
+"""When the demo kills a worker: with runs in flight, half of the times at the worst moment."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from failsoft.checkpoints.runs import RunState
+from failsoft.checkpoints.store import Store
+from failsoft.cli.demo_faults import hold
+from failsoft.cli.demo_workers import Crew
+from failsoft.cli.demo_world import World
+from failsoft.parsing import JSONObject
+
+POLL = 0.03  # seconds between two looks
+HELD = 1.5  # seconds that an answer is kept back: the caller would wait for 2 s
+PATIENCE = 12.0  # seconds that a kill waits for its moment
+DRIVEN = 100  # runs at once, more than all workers drive
+
+
+@dataclass(kw_only=True)
+class Killer:
+    """Kills one worker at a time, when another one lives that will take its runs over."""
+
+    crew: Crew
+    store: Store
+    world: World
+    faults: Sequence[JSONObject]  # those in force besides
+    rng: random.Random
+    at_worst: int = 0  # kills after Jira had created the ticket, before anybody had recorded that
+
+    async def strike(self, number: int) -> bool:
+        """Kill one worker that drives runs; False when there was no moment for it in time."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._colleagues()
+                if number % 3 == 2:
+                    await asyncio.sleep(self.rng.uniform(0.0, 0.5))
+                    await self._anywhere()
+                else:
+                    await self._at_worst()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _colleagues(self) -> None:
+        """Wait until all places are filled by workers that have registered."""
+        while len(await self._workers()) < self.crew.size:
+            await asyncio.sleep(POLL)
+
+    async def _anywhere(self) -> None:
+        while True:
+            driven = await self._driven()
+            if driven:
+                self.crew.kill(max(sorted(driven), key=lambda pid: len(driven[pid])))
+                return
+            await asyncio.sleep(POLL)
+
+    async def _at_worst(self) -> None:
+        """Kill the worker that waits for an answer about a ticket that is there already."""
+        while True:
+            before = await self._arm()
+            held = await self._held(before)
+            if held is not None and (pid := await self._driver_of(held)) is not None:
+                self.crew.kill(pid)
+                self.at_worst += 1
+                return
+
+    async def _arm(self) -> int:
+        before = (await self.world.occurred()).get("hold", 0)
+        await self.world.set_faults([*self.faults, hold(HELD)])
+        return before
+
+    async def _held(self, before: int) -> str | None:
+        """Return the label of the ticket whose answer is kept back; None: it was not created."""
+        while (await self.world.occurred()).get("hold", 0) == before:
+            await asyncio.sleep(POLL)
+        state = await self.world.state()
+        held = [one for one in state["requests"] if "hold" in one["faults"]][-1]
+        for issue in state["jira"]["issues"]:
+            if issue["ordinal"] == held["ordinal"]:
+                return transaction_of(issue)
+        return None
+
+    async def _driver_of(self, transaction_id: str) -> int | None:
+        """Return the process that drives the run of a write."""
+        for pid, runs in (await self._driven()).items():
+            for run_no in runs:
+                effects = await self.store.effects.of_run(run_no)
+                if any(effect.transaction_id == transaction_id for effect in effects):
+                    return pid
+        return None
+
+    async def _driven(self) -> dict[int, list[int]]:
+        """Return the numbers of the runs in flight, by process of ours."""
+        workers = await self._workers()
+        driven: dict[int, list[int]] = {}
+        for run in await self.store.runs.list(state=RunState.RUNNING, limit=DRIVEN):
+            if (pid := workers.get(run["worker_id"])) is not None:
+                driven.setdefault(pid, []).append(run["run_no"])
+        return driven
+
+    async def _workers(self) -> dict[Any, int]:
+        """Return our living processes by the worker that each registered last."""
+        rows = await self.store.workers.live()
+        pids = {row["worker_id"]: int(row["name"].rpartition(":")[2]) for row in rows}
+        return {worker: pid for worker, pid in pids.items() if pid in self.crew.pids}
+
+
+def transaction_of(issue: dict[str, Any]) -> str:
+    """Return the transaction id that a ticket carries as its label."""
+    found = (label[3:] for label in issue["labels"] if label.startswith("fs-"))
+    return next(found, "")

@@ -1,0 +1,202 @@
+from uuid import uuid4
+
+import pytest
+
+from failsoft.checkpoints.database import Database
+from failsoft.checkpoints.parks import Park
+from failsoft.checkpoints.runs import Admission, Claim, RunState
+from failsoft.checkpoints.store import Store
+from failsoft.errors import NotFoundError, UsageError
+from failsoft.events import Event, Ignored, run_id_of
+
+LANE = "a@1"
+
+
+def event(key: str = "k1", *, thread: str | None = None) -> Event:
+    return Event(key=key, source="cli", text="help", facts={"n": 1}, thread=thread)
+
+
+async def claim_one(store: Store, *, suspects: bool = False) -> Claim:
+    worker = await store.workers.register("w", 10.0)
+    (claim,) = await store.runs.claim(worker, [LANE], 1, suspects=suspects)
+    return claim
+
+
+async def test_a_dead_run_that_is_retried_goes_on_as_if_it_had_never_crashed(store: Store) -> None:
+    admission = await store.runs.admit("a", LANE, event())
+    claim = await claim_one(store)
+    await store.runs.settle(claim.lease, RunState.DEAD, reason="cannot go on")
+
+    await store.runs.retry_dead(admission.run_id)
+
+    again = (await claim_one(store)).lease
+    assert (again.run_id, again.crash_count, again.alone) == (admission.run_id, 0, False)
+    assert again.epoch == claim.lease.epoch + 2
+
+
+async def test_a_dead_run_that_is_discarded_is_cancelled_and_says_by_whom(store: Store) -> None:
+    admission = await store.runs.admit("a", LANE, event())
+    await store.runs.settle((await claim_one(store)).lease, RunState.DEAD)
+
+    await store.runs.discard_dead(admission.run_id, "ann")
+
+    row = await store.runs.get(admission.run_id)
+    assert (row["state"], row["reason"]) == ("cancelled", "discarded by ann")
+
+
+async def test_a_run_that_is_not_dead_is_neither_retried_nor_discarded(store: Store) -> None:
+    admission = await store.runs.admit("a", LANE, event())
+
+    with pytest.raises(UsageError, match="queued, not dead"):
+        await store.runs.retry_dead(admission.run_id)
+    with pytest.raises(UsageError, match="queued, not dead"):
+        await store.runs.discard_dead(admission.run_id, "ann")
+
+
+async def test_a_replay_is_a_new_dry_run_with_the_next_number(store: Store) -> None:
+    origin = await store.runs.admit("a", LANE, event())
+
+    second = await store.runs.replay(origin.run_id, write=False)
+    third = await store.runs.replay(second.run_id, write=True, lane="a@2")
+
+    rows = [await store.runs.get(run.run_id) for run in (second, third)]
+    assert [row["event_key"] for row in rows] == ["k1#2", "k1#3"]
+    assert [row["dry_run"] for row in rows] == [True, False]
+    assert [row["lane"] for row in rows] == [LANE, "a@2"]
+    assert {row["replay_of"] for row in rows} == {origin.run_id}
+
+
+async def test_a_run_that_nobody_drives_is_cancelled_at_once(store: Store) -> None:
+    admission = await store.runs.admit("a", LANE, event())
+
+    assert await store.runs.cancel(admission.run_id) is RunState.CANCELLED
+    worker = await store.workers.register("w", 10.0)
+    assert await store.runs.claim(worker, [LANE], 1) == []
+    assert await store.audit.verify(admission.run_id)
+
+
+async def test_the_driver_of_a_cancelled_run_is_told_at_its_next_write(store: Store) -> None:
+    await store.runs.admit("a", LANE, event())
+    claim = await claim_one(store)
+
+    assert await store.runs.cancel(claim.lease.run_id) is RunState.RUNNING
+    assert await store.runs.progress(claim.lease, "node.left")
+    assert await store.runs.begin(claim.lease, uuid4())
+
+
+async def test_a_driver_that_parks_a_cancelled_run_gets_it_back_to_end_it(store: Store) -> None:
+    await store.runs.admit("a", LANE, event())
+    claim = await claim_one(store)
+    await store.runs.cancel(claim.lease.run_id)
+    await store.runs.park(claim.lease, [Park(interrupt_id="i", kind="person", review_id="r")])
+
+    assert (await claim_one(store)).cancel_asked
+
+
+async def test_a_run_with_an_undecided_write_is_not_cancelled_but_driven_on(
+    store: Store, database: Database
+) -> None:
+    await store.runs.admit("a", LANE, event())
+    claim = await claim_one(store)
+    await database.all(
+        "INSERT INTO effects(transaction_id, run_no, node, operation, request, request_hash, state,"
+        " epoch, send_deadline, settle_seconds)"
+        " VALUES ('t', %(run_no)s, 'n', 'jira.create', '{}', '', 'unknown', 1, now(), 1)",
+        run_no=claim.lease.run_no,
+    )
+    await store.runs.park(claim.lease, [Park(interrupt_id="i", kind="timer", due_at=9e9)])
+
+    assert await store.runs.cancel(claim.lease.run_id) is RunState.PARKED
+    assert (await claim_one(store)).cancel_asked
+
+
+async def test_a_finished_run_stays_as_it_is_when_a_cancel_comes(store: Store) -> None:
+    await store.runs.admit("a", LANE, event())
+    claim = await claim_one(store)
+    await store.runs.settle(claim.lease, RunState.DONE)
+
+    assert await store.runs.cancel(claim.lease.run_id) is RunState.DONE
+    with pytest.raises(NotFoundError):
+        await store.runs.cancel(uuid4())
+
+
+async def test_a_reply_in_the_thread_of_a_run_starts_nothing_and_is_listed(
+    store: Store, database: Database
+) -> None:
+    root = await store.runs.admit("a", LANE, event("root"))
+
+    got = await store.runs.admit_or_join("a", LANE, event("reply", thread="root"))
+    again = await store.runs.admit_or_join("a", LANE, event("reply", thread="root"))
+    deeper = await store.runs.admit_or_join("a", LANE, event("reply 2", thread="reply"))
+
+    assert got == again == Ignored(key="reply", reason="reply in the thread of a run")
+    assert isinstance(deeper, Ignored)
+    rows = await database.all("SELECT event_key, run_id FROM ignored ORDER BY event_key")
+    assert [(row["event_key"], row["run_id"]) for row in rows] == [
+        ("reply", root.run_id),
+        ("reply 2", root.run_id),
+    ]
+    assert len(await store.runs.list()) == 1
+
+
+@pytest.mark.parametrize("thread", ["somebody else's", "k1", None])
+async def test_an_event_whose_thread_has_no_run_is_admitted(
+    store: Store, thread: str | None
+) -> None:
+    first = await store.runs.admit_or_join("a", LANE, event(thread=thread))
+    again = await store.runs.admit_or_join("a", LANE, event(thread=thread))
+
+    run_id = run_id_of("a", "k1")
+    assert [first, again] == [
+        Admission(run_id=run_id, new=True),
+        Admission(run_id=run_id, new=False),
+    ]
+
+
+async def test_a_thread_of_another_agent_is_not_joined(store: Store) -> None:
+    await store.runs.admit("b", "b@1", event("root"))
+
+    assert isinstance(
+        await store.runs.admit_or_join("a", LANE, event("reply", thread="root")), Admission
+    )
+
+
+async def test_what_is_ignored_twice_is_listed_once(store: Store, database: Database) -> None:
+    for _ in range(2):
+        await store.runs.ignore("a", Ignored(key="k1", reason="a bot wrote it"))
+
+    rows = await database.all("SELECT agent, event_key, reason, run_id FROM ignored")
+    assert rows == [{"agent": "a", "event_key": "k1", "reason": "a bot wrote it", "run_id": None}]
+
+
+async def test_a_run_is_found_by_id_prefix_and_event_key(store: Store) -> None:
+    admission = await store.runs.admit("a", LANE, event("slack:T1:C2:17.1"))
+    text = str(admission.run_id)
+
+    for search in (text, text[:6], text[:11], text.upper(), "slack:T1:C2:17.1"):
+        assert (await store.runs.find(search))["run_id"] == admission.run_id
+    for search in (text[:5], "slack:T1", "ffffff"[:6] if text[:6] != "ffffff" else "000000"):
+        with pytest.raises(NotFoundError):
+            await store.runs.find(search)
+
+
+async def test_an_event_key_of_two_agents_is_ambiguous(store: Store) -> None:
+    for agent in ("a", "b"):
+        await store.runs.admit(agent, f"{agent}@1", event())
+
+    with pytest.raises(UsageError, match="several"):
+        await store.runs.find("k1")
+
+
+async def test_runs_are_counted_and_listed_by_state(store: Store) -> None:
+    for key in ("k1", "k2"):
+        await store.runs.admit("a", LANE, event(key))
+    claim = await claim_one(store)
+    await store.runs.settle(claim.lease, RunState.DONE)
+
+    counts = await store.runs.counts()
+    assert counts == dict.fromkeys(RunState, 0) | {"queued": 1, "done": 1}
+    assert [row["run_id"] for row in await store.runs.list(state=RunState.DONE, agent="a")] == [
+        claim.lease.run_id
+    ]
+    assert await store.runs.list(agent="b") == []
