@@ -156,14 +156,19 @@ class Runs:
             body=audit,
         )
 
-    async def park(self, lease: Lease, parks: Sequence[Park]) -> None:
-        """End the lease and wait for exactly `parks`; an answer that came meanwhile counts."""
+    async def park(self, lease: Lease, parks: Sequence[Park], *, cancel_seen: bool = False) -> None:
+        """End the lease and wait for exactly `parks`; an answer that came meanwhile counts.
+
+        So does a cancel, unless the driver has seen it and waits all the same: a write is still
+        in the air, and must be decided before the run may end.
+        """
         if not parks:
             raise ValueError("a run that waits for nothing would never go on")
         await self._fenced(
             "park",
             lease,
             wakes=lease.wakes,
+            cancel_seen=cancel_seen,
             interrupts=[park.interrupt_id for park in parks],
             kinds=[park.kind for park in parks],
             dues=[park.due_at for park in parks],

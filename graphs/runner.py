@@ -145,7 +145,7 @@ class Runner:
                 claim, trace_id, RunState.DONE, outcome=outcome, value=result.value
             )
         parks = [await self._park(claim, interrupt) for interrupt in result.interrupts]
-        await self.store.runs.park(claim.lease, parks)
+        await self.store.runs.park(claim.lease, parks, cancel_seen=claim.cancel_asked)
         return Rest(
             run_id=claim.lease.run_id,
             trace_id=trace_id,

@@ -1,6 +1,5 @@
 """What became of the demo's events, by our own tables; the counts come from the sandbox."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from failsoft.cli.demo_deliveries import Delivery
 from failsoft.sandbox.messages import BOT
 
 MOST = 100_000  # rows
+SHOWN = 50  # characters of a message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,19 +27,61 @@ class Ledger:
 
     runs: Mapping[str, DictRow]  # by event key
     ignored: set[str]  # event keys
+    joined: set[str]  # those of them that are listed under the run of their thread
     reviews: Mapping[UUID, Review]  # the open ones, by run
     states: Mapping[str, Mapping[str, Any]]  # the last checkpoint, by event key
+    resent: int  # writes sent more than once
+    traces: Mapping[str, str]  # of the last attempt, by event key
     verified: int
 
     def lost(self, keys: Mapping[str, str], tickets: Mapping[str, int]) -> list[str]:
         """Return the events that left no mark; `keys` gives each event's nonce, "" for none."""
+        return [key for key, nonce in keys.items() if not self._kept(key, nonce, tickets)]
+
+    def _kept(self, key: str, nonce: str, tickets: Mapping[str, int]) -> bool:
+        """Say whether an event is where it belongs; a deletion that is listed excuses nothing."""
+        if not nonce:
+            return key in self.ignored
+        asked = key in self.runs and self.runs[key]["run_id"] in self.reviews
+        return bool(tickets.get(nonce)) or asked or key in self.joined
+
+    @property
+    def unseen(self) -> set[str]:
+        """The keys that started no run and are listed."""
+        return self.ignored - self.runs.keys()
+
+    @property
+    def dead(self) -> int:
+        return sum(row["state"] == RunState.DEAD for row in self.runs.values())
+
+    @property
+    def by_rules(self) -> list[str]:
+        """The keys of the events that keyword rules classified."""
+        found = {key: state.get("classification", {}) for key, state in self.states.items()}
+        return [key for key, one in found.items() if one.get("source") == "keywords"]
+
+    @property
+    def unclassified(self) -> int:
+        return sum(one.question.get("kind") == "unclassified" for one in self.reviews.values())
+
+    @property
+    def asked(self) -> list[str]:
+        """The keys of the events about which a person is asked."""
+        return [key for key, row in self.runs.items() if row["run_id"] in self.reviews]
+
+    def told(self) -> list[dict[str, str]]:
+        """Return what the model did not decide, each with its trace."""
+        hows = {"by rules": self.by_rules, "for a person": self.asked}
         return [
-            key
-            for key, nonce in keys.items()
-            if not tickets.get(nonce)
-            and key not in self.ignored
-            and not (key in self.runs and self.runs[key]["run_id"] in self.reviews)
+            {"how": how, "trace": self.traces.get(key, ""), "event": key, "text": self._text(key)}
+            for how, keys in hows.items()
+            for key in keys
         ]
+
+    def _text(self, key: str) -> str:
+        line = " ".join(str(self.states[key].get("event", {}).get("text", "")).split())
+        printable = "".join(char for char in line if char.isprintable())
+        return printable if len(printable) <= SHOWN else f"{printable[: SHOWN - 1]}…"
 
     def attempts(self, field: str) -> int:
         """Sum a count over the records of all nodes of all runs."""
@@ -64,21 +106,25 @@ async def read_ledger(agent: str, store: Store, runner: Runner) -> Ledger:
     rows = await store.runs.list(agent=agent, limit=MOST)
     (app,) = runner.apps.values()
     states: dict[str, Mapping[str, Any]] = {}
-    verified = 0
+    traces: dict[str, str] = {}
+    verified = resent = 0
     for row in rows:
         config = {"configurable": {"thread_id": str(row["run_id"])}}
         states[row["event_key"]] = (await app.aget_state(config)).values
         verified += await store.audit.verify(row["run_id"])
-        await asyncio.sleep(0)
+        resent += sum(one.attempts - 1 for one in await store.effects.of_run(row["run_no"]))
+        begun = [one for one in await store.audit.events(row["run_id"]) if "trace" in one.facts]
+        traces[row["event_key"]] = str(begun[-1].facts["trace"]) if begun else ""
+    ignored = await listed(store.runs.database, agent)
     reviews = {review.run_id: review for review in await store.reviews.list(limit=MOST)}
     return Ledger(
         runs={row["event_key"]: row for row in rows},
-        ignored={one.event_key for one in await listed(store.runs.database, agent)},
+        ignored={one.event_key for one in ignored},
+        joined={one.event_key for one in ignored if one.run_id is not None},
         reviews=reviews,
         states=states,
+        resent=resent,
+        traces=traces,
         verified=verified,
     )
 
-
-def dead(ledger: Ledger) -> int:
-    return sum(row["state"] == RunState.DEAD for row in ledger.runs.values())

@@ -7,6 +7,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
 
 from langgraph.runtime import RunControl
 from psycopg import AsyncConnection, OperationalError
@@ -48,6 +49,8 @@ class Worker:
         self.heart = Heart(store.workers, self.settings.timing, services.clock, name=worker_name())
         self.control = RunControl()
         self.active: set[asyncio.Task[None]] = set()
+        self.driven: set[UUID] = set()
+        self.looked_at = services.clock.monotonic()
         self.bell = asyncio.Event()
         self.stopping = asyncio.Event()
 
@@ -80,6 +83,7 @@ class Worker:
         """Claim as much as there is room for, or wait for the bell, a time, or a free place."""
         claims: list[Claim] = []
         self.bell.clear()
+        await self._forgotten()
         if (free := self.settings.concurrency - len(self.active)) > 0 and self.heart.worker_id:
             lanes = self.runner.lanes
             random.shuffle(lanes)
@@ -95,11 +99,26 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.bell.wait(), self.settings.timing.poll)
 
+    async def _forgotten(self) -> None:
+        """Give back what the table says is ours and nobody here drives.
+
+        The answer to a claim or a settlement was lost on its way. Called between claims, never
+        beside one, and once a lease.
+        """
+        now = self.services.clock.monotonic()
+        if self.heart.worker_id is None or now - self.looked_at < self.settings.timing.lease:
+            return
+        self.looked_at = now
+        with contextlib.suppress(UnavailableError):
+            for run_id in await self.store.runs.give_back(self.heart.worker_id, list(self.driven)):
+                logger.warning("run %s was ours and forgotten: given back", run_id)
+
     def _left(self, task: asyncio.Task[None]) -> None:
         self.active.discard(task)
         self.bell.set()
 
     async def _drive(self, claim: Claim) -> None:
+        self.driven.add(claim.lease.run_id)
         try:
             self.on_rest(await self.runner.drive(claim, self.control))
         except UnavailableError as error:
@@ -107,9 +126,11 @@ class Worker:
             logger.warning("run %s left: %s", claim.lease.run_id, error)
         except FailsoftError as error:
             logger.error("run %s waits: %s", claim.lease.run_id, error)  # noqa: TRY400
-            await self._give_back(claim, error)
+            await self._release(claim, error)
+        finally:
+            self.driven.discard(claim.lease.run_id)
 
-    async def _give_back(self, claim: Claim, error: FailsoftError) -> None:
+    async def _release(self, claim: Claim, error: FailsoftError) -> None:
         with contextlib.suppress(FailsoftError):
             await self.store.runs.settle(
                 claim.lease, RunState.QUEUED, reason=str(error), after=self.settings.timing.lease

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -33,16 +35,18 @@ def created(server: str, template: str | None) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The DSN of a server on which databases may be created: FAILSOFT_TEST_DSN, else embedded."""
     if dsn := os.environ.get("FAILSOFT_TEST_DSN"):
         yield dsn
         return
-    embedded = EmbeddedPostgres(tmp_path_factory.mktemp("pg"), fsync=False)
-    try:
-        yield embedded.start()
-    finally:
-        embedded.close()
+    with tempfile.TemporaryDirectory(prefix="failsoft-") as folder:
+        Path(folder).chmod(0o711)  # as root the server runs under an account of its own
+        embedded = EmbeddedPostgres(Path(folder) / "pg", fsync=False)
+        try:
+            yield embedded.start()
+        finally:
+            embedded.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import pytest
 from langgraph.types import interrupt
+from psycopg.sql import SQL, Identifier
+from pydantic import SecretStr
 
 from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.effects import EffectState
@@ -356,7 +358,7 @@ async def test_a_dry_run_writes_nothing(bench_of: BenchOf, sandbox: Any) -> None
 
 
 async def test_a_users_own_interrupt_is_a_question_and_gets_the_value(bench_of: BenchOf) -> None:
-    def plain(_: State) -> dict[str, Any]:
+    def plain(state: State) -> dict[str, Any]:
         return {"status": f"told {interrupt('how many?')}"}
 
     graph = ResilientGraph("asking")
@@ -391,6 +393,20 @@ async def test_a_cancelled_run_writes_nothing_more(bench_of: BenchOf, sandbox: A
         assert sandbox.issues() == []
 
 
+async def test_a_cancelled_run_first_decides_the_write_in_the_air(
+    bench_of: BenchOf, sandbox: Any
+) -> None:
+    sandbox.faults({"match": POST, "kind": "late_commit", "seconds": 0.4, "nth": [1]})
+    async with bench_of(small_graph(retry=Retry(attempts=3, first=5.0))) as bench:
+        run_id = await bench.admit()
+        await bench.drive(run_id)
+        assert await bench.parts.store.runs.cancel(run_id) is RunState.PARKED
+        assert (await bench.drive_on(run_id)).state is RunState.CANCELLED
+        (effect,) = await bench.effects(run_id)
+        assert effect.state is EffectState.DONE
+        assert len(sandbox.issues()) == 1
+
+
 async def test_a_driver_whose_lease_was_taken_writes_nothing(
     bench_of: BenchOf, sandbox: Any, database: Database
 ) -> None:
@@ -420,7 +436,7 @@ async def test_a_durable_answer_of_the_model_is_not_asked_for_again(
         await bench.drive(run_id)
         async with database.transaction() as connection:
             for table in ("checkpoints", "checkpoint_writes", "checkpoint_blobs"):
-                await connection.execute(f"DELETE FROM {table}")  # type: ignore[arg-type]  # fixed names
+                await connection.execute(SQL("DELETE FROM {}").format(Identifier(table)))
             await connection.execute("UPDATE runs SET state = 'queued', due_at = now()")
         rest = await bench.drive(run_id)
         assert rest.state is RunState.DONE
@@ -447,10 +463,10 @@ async def test_an_undecidable_write_is_named_by_a_person(bench_of: BenchOf, sand
 
 
 async def test_secrets_are_in_no_checkpoint_trace_or_table(
-    bench_of: BenchOf, settings: Settings, database: Database, sandbox: Any
+    settings: Settings, database: Database, sandbox: Any
 ) -> None:
     canary = "canary-7f3a91"
-    secret = settings.model_copy(update={"jira_token": type(settings.jira_token)(canary)})
+    secret = settings.model_copy(update={"jira_token": SecretStr(canary)})
     sandbox.faults({"match": POST, "kind": "status", "status": 401})
     async with assemble([small_graph()], database, secret) as parts:
         worker_id = await parts.store.workers.register("test", LEASE)
@@ -461,8 +477,8 @@ async def test_secrets_are_in_no_checkpoint_trace_or_table(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         )
         for table in [row["tablename"] for row in await cursor.fetchall()]:
-            query = f'SELECT count(*) AS hits FROM "{table}" t WHERE t::text LIKE %s'
-            found = await connection.execute(query, [f"%{canary}%"])  # type: ignore[arg-type]
+            query = SQL("SELECT count(*) AS hits FROM {} t WHERE t::text LIKE %s")
+            found = await connection.execute(query.format(Identifier(table)), [f"%{canary}%"])
             row = await found.fetchone()
             assert row == {"hits": 0}, table
     traces = "".join(path.read_text() for path in settings.home.rglob("*.jsonl"))

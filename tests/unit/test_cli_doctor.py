@@ -7,7 +7,7 @@ import pytest
 from failsoft.cli.doctor import Check, Health, examine
 from failsoft.settings import load_settings
 
-SECRET = "a-secret-that-nobody-may-see"
+SECRET = "a-secret-that-nobody-may-see"  # noqa: S105  # no real one
 
 
 @pytest.fixture

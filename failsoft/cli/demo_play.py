@@ -1,0 +1,186 @@
+"""The minute itself: deliveries come in waves, and in the middle of each a worker is killed."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from failsoft.checkpoints.store import Store
+from failsoft.cli.demo_account import keys_of, read_ledger
+from failsoft.cli.demo_deliveries import Delivery, Message, deliveries_of, write_messages
+from failsoft.cli.demo_faults import plan_faults
+from failsoft.cli.demo_kills import Killer
+from failsoft.cli.demo_progress import Progress
+from failsoft.cli.demo_stage import Stage
+from failsoft.cli.demo_summary import Summary, tally
+from failsoft.cli.demo_workers import Crew
+from failsoft.cli.demo_world import World
+from failsoft.errors import ConfigurationError
+from failsoft.intake.admission import take_in
+from failsoft.parsing import JSONObject
+from failsoft.sandbox.messages import BOT
+from failsoft.workers.assembly import Parts
+
+AGENT = "slack-jira"
+GAP = 0.03  # seconds between two deliveries
+POLL = 0.3  # seconds between two looks at whether everything rests
+LIMIT = 300.0  # seconds that a demo may take; more for more than 300 messages
+MESSAGES_A_KILL = 15
+MOST_KILLS = 10
+FAILED_STARTS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Script:
+    """What is going to happen; everything in it follows from the seed."""
+
+    messages: Sequence[Message]
+    deliveries: Sequence[Delivery]
+    faults: Sequence[JSONObject]
+    kills: int
+    seed: int
+
+    @classmethod
+    def write(cls, messages: int, seed: int) -> "Script":
+        rng = random.Random(seed)
+        written = write_messages(messages, rng)
+        return cls(
+            messages=written,
+            deliveries=deliveries_of(written, rng),
+            faults=plan_faults(messages, rng),
+            kills=min(max(3, messages // MESSAGES_A_KILL), MOST_KILLS),
+            seed=seed,
+        )
+
+    def waves(self) -> list[Sequence[Delivery]]:
+        """Cut the deliveries: one wave for each kill, and a last one that is left in peace."""
+        size = -(-len(self.deliveries) // (self.kills + 1))
+        return [
+            self.deliveries[start : start + size] for start in range(0, len(self.deliveries), size)
+        ]
+
+
+@dataclass(kw_only=True)
+class Play:
+    """One performance of a script."""
+
+    script: Script
+    stage: Stage
+    parts: Parts
+    world: World
+    crew: Crew
+    progress: Progress
+    killer: Killer = field(init=False)
+    delivered: int = 0
+
+    def __post_init__(self) -> None:
+        self.killer = Killer(
+            crew=self.crew,
+            store=self.store,
+            world=self.world,
+            faults=self.script.faults,
+            rng=random.Random(self.script.seed),
+        )
+
+    @property
+    def store(self) -> Store:
+        return self.parts.store
+
+    async def perform(self) -> Summary:
+        """Deliver, kill, wait until every run rests, and count."""
+        started = time.monotonic()
+        rested = True
+        try:
+            async with asyncio.timeout(max(LIMIT, len(self.script.messages))), self._watched():
+                for number, wave in enumerate(self.script.waves()):
+                    await self._wave(number, wave)
+                await self._rest()
+        except TimeoutError:
+            rested = False
+        return await self._count(time.monotonic() - started, rested=rested)
+
+    async def _wave(self, number: int, wave: Sequence[Delivery]) -> None:
+        striking = None
+        for place, delivery in enumerate(wave):
+            if number < self.script.kills and place == len(wave) // 3:
+                striking = asyncio.create_task(self.killer.strike(number))
+            await self._deliver(delivery)
+            await asyncio.sleep(GAP)
+        if striking is not None:
+            await striking
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        (graph,) = self.parts.graphs
+        await take_in(
+            self.store.runs, graph.agent, graph.lane, delivery.payload, own_bot_id=BOT
+        )
+        self.delivered += 1
+
+    async def _rest(self) -> None:
+        """Wait until nothing is due, driven, or waiting for a time; twice seen is believed."""
+        quiet = 0
+        while quiet < 2:
+            await asyncio.sleep(POLL)
+            lanes = self.parts.runner.lanes
+            due, counts = await self.store.runs.next_due(lanes), await self.store.runs.counts()
+            still = due is None and not counts["queued"] and not counts["running"]
+            quiet = quiet + 1 if still else 0
+
+    @contextlib.asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """Show the progress meanwhile, and give up when workers do not stay up."""
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch())
+            yield
+            watching.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            self.progress.show(
+                deliveries=f"{self.delivered}/{len(self.script.deliveries)}",
+                runs=await self.store.runs.counts(),
+                faults=sum((await self.world.occurred()).values()),
+                kills=self.crew.kills,
+            )
+            if self.crew.starts - self.crew.size - self.crew.kills > FAILED_STARTS:
+                raise ConfigurationError(f"The workers do not stay up; see {self.crew.log}.")
+            await asyncio.sleep(POLL)
+
+    async def _count(self, seconds: float, *, rested: bool) -> Summary:
+        keys = keys_of(self.script.deliveries)
+        seen = tally(await self.world.state(), {nonce for nonce in keys.values() if nonce})
+        ledger = await read_ledger(AGENT, self.store, self.parts.runner)
+        spend = await self.store.model_calls.totals()
+        return Summary(
+            messages=len(self.script.messages),
+            events=len(keys),
+            deliveries=self.delivered,
+            ignored=len(ledger.unseen & keys.keys()),
+            runs=len(ledger.runs),
+            tickets=sum(seen.tickets.values()),
+            duplicates=seen.duplicates,
+            lost=len(ledger.lost(keys, seen.tickets)),
+            dead=ledger.dead,
+            unclassified=ledger.unclassified,
+            waiting_human=len(ledger.reviews),
+            retries=ledger.attempts("attempt"),
+            resent=ledger.resent,
+            fallbacks=len(ledger.by_rules),
+            reprompts=ledger.attempts("reprompts"),
+            llm_calls=spend.answered + spend.unanswered,
+            tokens=spend.tokens,
+            usd=spend.micros / 1_000_000,
+            kills=self.crew.kills,
+            kills_at_worst=self.killer.at_worst,
+            duplicate_answers=seen.duplicate_answers,
+            faulty_creations=round(seen.faulty_creations, 3),
+            chains=f"{ledger.verified}/{len(ledger.runs)}",
+            faults=seen.faults,
+            rested=rested,
+            seconds=round(seconds, 1),
+            seed=self.script.seed,
+            home=str(self.stage.home),
+            told=ledger.told(),
+        )
