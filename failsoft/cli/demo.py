@@ -68,6 +68,7 @@ async def perform(
     Raises:
         UsageError: the database at FAILSOFT_DSN holds runs of the agent.
     """
+    from failsoft.agents.load import load_graph  # noqa: PLC0415
     from failsoft.checkpoints.database import Database  # noqa: PLC0415
     from failsoft.checkpoints.migrate import migrate  # noqa: PLC0415
     from failsoft.cli.demo_play import AGENT, Play, Script  # noqa: PLC0415
@@ -84,7 +85,7 @@ async def perform(
     )
     async with (
         Database(stage.dsn, lease=stage.settings.timing.lease) as database,
-        assemble([AGENT], database, stage.settings) as parts,
+        assemble([load_graph(AGENT)], database, stage.settings) as parts,
         World(stage.url) as world,
     ):
         if await parts.store.runs.list(agent=AGENT, limit=1):

@@ -15,7 +15,7 @@ from failsoft.parsing import JSONObject
 
 POLL = 0.03  # seconds between two looks
 HELD = 1.5  # seconds that an answer is kept back: the caller would wait for 2 s
-PATIENCE = 12.0  # seconds that a kill waits for its moment
+PATIENCE = 6.0  # seconds that a kill waits for its moment
 DRIVEN = 100  # runs at once, more than all workers drive
 
 
@@ -34,7 +34,6 @@ class Killer:
         """Kill one worker that drives runs; False when there was no moment for it in time."""
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._colleagues()
                 if number % 3 == 2:
                     await asyncio.sleep(self.rng.uniform(0.0, 0.5))
                     await self._anywhere()
@@ -44,7 +43,7 @@ class Killer:
             return False
         return True
 
-    async def _colleagues(self) -> None:
+    async def wait_for_all(self) -> None:
         """Wait until all places are filled by workers that have registered."""
         while len(await self._workers()) < self.crew.size:
             await asyncio.sleep(POLL)

@@ -1,10 +1,9 @@
 """The minute itself: deliveries come in waves, and in the middle of each a worker is killed."""
 
 import asyncio
-import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from failsoft.checkpoints.store import Store
@@ -91,25 +90,39 @@ class Play:
     async def perform(self) -> Summary:
         """Deliver, kill, wait until every run rests, and count."""
         started = time.monotonic()
-        rested = True
-        try:
-            async with asyncio.timeout(max(LIMIT, len(self.script.messages))), self._watched():
-                for number, wave in enumerate(self.script.waves()):
-                    await self._wave(number, wave)
-                await self._rest()
-        except TimeoutError:
-            rested = False
+        rested = await self._before(max(LIMIT, len(self.script.messages)))
         return await self._count(time.monotonic() - started, rested=rested)
 
+    async def _before(self, limit: float) -> bool:
+        """Say whether everything rests in time; meanwhile the progress is shown.
+
+        Raises:
+            ConfigurationError: the workers do not stay up.
+        """
+        both = [asyncio.create_task(self._waves()), asyncio.create_task(self._watch())]
+        first, _ = await asyncio.wait(both, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+        for task in first:
+            task.result()
+        return bool(first)
+
+    async def _waves(self) -> None:
+        for number, wave in enumerate(self.script.waves()):
+            await self._wave(number, wave)
+        await self._rest()
+
     async def _wave(self, number: int, wave: Sequence[Delivery]) -> None:
-        striking = None
+        """Kill in the middle of the wave, when the worker of the last kill has been replaced."""
+        striking: list[asyncio.Task[bool]] = []
         for place, delivery in enumerate(wave):
             if number < self.script.kills and place == len(wave) // 3:
-                striking = asyncio.create_task(self.killer.strike(number))
+                await self.killer.wait_for_all()
+                striking.append(asyncio.create_task(self.killer.strike(number)))
             await self._deliver(delivery)
             await asyncio.sleep(GAP)
-        if striking is not None:
-            await striking
+        await asyncio.gather(*striking)
 
     async def _deliver(self, delivery: Delivery) -> None:
         (graph,) = self.parts.graphs
@@ -127,14 +140,6 @@ class Play:
             due, counts = await self.store.runs.next_due(lanes), await self.store.runs.counts()
             still = due is None and not counts["queued"] and not counts["running"]
             quiet = quiet + 1 if still else 0
-
-    @contextlib.asynccontextmanager
-    async def _watched(self) -> AsyncIterator[None]:
-        """Show the progress meanwhile, and give up when workers do not stay up."""
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._watch())
-            yield
-            watching.cancel()
 
     async def _watch(self) -> None:
         while True:

@@ -112,6 +112,7 @@ async def handle(
             return Account.of_ignored(event)
         admission = await parts.store.runs.admit(graph.agent, graph.lane, event, dry_run=dry_run)
         rest: Any = None
-        if (await parts.store.runs.get(admission.run_id))["state"] in GOES_ON:
+        row = await parts.store.runs.get(admission.run_id)
+        if row["state"] in GOES_ON and row["lane"] == graph.lane:
             rest = await drive_here(parts, admission.run_id)
         return await Account.of_run(parts.store, settings, admission, rest)

@@ -7,7 +7,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from langgraph.runtime import RunControl
 from psycopg import AsyncConnection, OperationalError
@@ -21,6 +21,9 @@ from failsoft.workers.alone import drive_alone
 from failsoft.workers.heart import Heart
 from failsoft.workers.outbox import OutboxWorker
 from failsoft.workers.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +51,7 @@ class Worker:
         self.settings = services.settings
         self.heart = Heart(store.workers, self.settings.timing, services.clock, name=worker_name())
         self.control = RunControl()
-        self.active: set[asyncio.Task[None]] = set()
-        self.driven: set[UUID] = set()
+        self.active: dict[asyncio.Task[None], UUID] = {}
         self.looked_at = services.clock.monotonic()
         self.bell = asyncio.Event()
         self.stopping = asyncio.Event()
@@ -93,7 +95,7 @@ class Worker:
                 logger.warning("nothing claimed: %s", error)
         for claim in claims:
             task = asyncio.create_task(self._drive(claim))
-            self.active.add(task)
+            self.active[task] = claim.lease.run_id
             task.add_done_callback(self._left)
         if not claims:
             with contextlib.suppress(TimeoutError):
@@ -110,15 +112,15 @@ class Worker:
             return
         self.looked_at = now
         with contextlib.suppress(UnavailableError):
-            for run_id in await self.store.runs.give_back(self.heart.worker_id, list(self.driven)):
+            driven = list(self.active.values())
+            for run_id in await self.store.runs.give_back(self.heart.worker_id, driven):
                 logger.warning("run %s was ours and forgotten: given back", run_id)
 
     def _left(self, task: asyncio.Task[None]) -> None:
-        self.active.discard(task)
+        self.active.pop(task, None)
         self.bell.set()
 
     async def _drive(self, claim: Claim) -> None:
-        self.driven.add(claim.lease.run_id)
         try:
             self.on_rest(await self.runner.drive(claim, self.control))
         except UnavailableError as error:
@@ -127,8 +129,6 @@ class Worker:
         except FailsoftError as error:
             logger.error("run %s waits: %s", claim.lease.run_id, error)  # noqa: TRY400
             await self._release(claim, error)
-        finally:
-            self.driven.discard(claim.lease.run_id)
 
     async def _release(self, claim: Claim, error: FailsoftError) -> None:
         with contextlib.suppress(FailsoftError):

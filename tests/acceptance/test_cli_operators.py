@@ -27,6 +27,7 @@ from failsoft.checkpoints.parks import Park
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
 from failsoft.events import Event
+from failsoft.parsing import JSON
 
 BIN = Path(sys.executable).parent
 Result = TypeVar("Result")
@@ -101,7 +102,7 @@ async def driven(store: Store, agent: str, *, text: str = "The shop is down") ->
     return claim.lease
 
 
-async def asked(store: Store, agent: str, *, labels: list[str] | None = None) -> str:
+async def asked(store: Store, agent: str, *, labels: list[JSON] | None = None) -> str:
     """Park a run of `agent` on a question; return the review."""
     lease = await driven(store, agent, text="first line\n\x1b[31msecond line")
     review = f"review-{agent}"
