@@ -2,7 +2,7 @@
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: install lock format lint types layers test cover build check demo clean soak
+.PHONY: install lock format lint types layers test cover build check demo clean soak test-langgraph-dev help
 
 install: .venv/bin/uv ## Create .venv from requirements/*.txt: every file checked against its hash
 	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
@@ -17,22 +17,30 @@ lock: .venv/bin/uv ## Resolve again; `make lock UPGRADE=--upgrade` moves every p
 format: ## Rewrite the code in the house style
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix-only
-lint:
+lint: ## Format, rules and spelling
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/codespell agents checkpoints failsoft graphs nodes tests README.md
-types:
+	$(BIN)/codespell agents checkpoints failsoft graphs nodes tests *.md
+types: ## mypy, strict
 	$(BIN)/mypy
-layers:
+layers: ## Each layer imports only the layers below it
 	$(BIN)/lint-imports --no-logo
-test: install ## Every test that needs no service
-	$(BIN)/pytest
-cover:
-	$(BIN)/pytest --cov --cov-fail-under=90
+test: install ## Every test: unit, contract, integration, acceptance; no service is needed
+	$(BIN)/pytest --numprocesses 2
+test-langgraph-dev: ## `langgraph dev` serves the shipped agent: an environment of its own
+	test -x .venv-langgraph-dev/bin/python || python3 -m venv .venv-langgraph-dev
+	.venv-langgraph-dev/bin/python -m pip install --quiet --editable '.[demo]' 'langgraph-cli[inmem]' pytest-timeout pytest-randomly pytest-xdist
+	.venv-langgraph-dev/bin/pytest tests/acceptance/test_langgraph_dev.py
+soak: install ## The long proofs: 300 messages, five seeds
+	for seed in 1 2 3 4 5; do $(BIN)/failsoft demo --messages 300 --seed $$seed --json || exit 1; done
+cover: install ## Which lines no test of this process reached
+	$(BIN)/pytest --numprocesses 2 --cov
 build: install ## Wheel and sdist, with the locked setuptools
 	$(BIN)/uv build --no-build-isolation --quiet
 check: install lint types layers ## What CI checks without running a test
 demo: install ## Sixty Slack messages become Jira tickets while everything breaks
 	$(BIN)/failsoft demo
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort
 clean: ## Remove what the other verbs made
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-langgraph-dev build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -47,7 +47,7 @@ def command(
         if naive:
             from failsoft.cli.demo_naive import perform_naive  # noqa: PLC0415
 
-            control = asyncio.run(perform_naive(messages, seed, workers, stage, progress))
+            control = asyncio.run(perform_naive(messages, seed, stage, progress))
             progress.end()
             click.echo(json.dumps(control.to_json()) if as_json else "\n".join(control.lines()))
             return
@@ -108,6 +108,8 @@ async def perform(
 
 def _how_to_look(summary: "Summary", *, keep: bool) -> list[str]:
     if not keep:
-        return [f"The database is gone (--keep keeps it). Traces: failsoft --home {summary.home} trace list"]
+        return [
+            f"The database is gone (--keep keeps it). Traces: failsoft --home {summary.home} trace list"
+        ]
     home = f"failsoft --home {summary.home}"
     return [f"Look: {home} runs list | {home} reviews list | {home} trace list"]

@@ -127,4 +127,3 @@ async def read_ledger(agent: str, store: Store, runner: Runner) -> Ledger:
         traces=traces,
         verified=verified,
     )
-

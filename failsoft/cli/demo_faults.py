@@ -94,12 +94,8 @@ def _spread(
     places: list[list[JSON]] = [[] for _ in kinds]
     for place, ordinal in enumerate(ordinals):
         places[place % len(kinds)].append(ordinal)
-    return [
-        {"match": route, **kind, "nth": nth} for kind, nth in zip(kinds, places, strict=True)
-    ]
+    return [{"match": route, **kind, "nth": nth} for kind, nth in zip(kinds, places, strict=True)]
 
 
 def _first(route: str, kinds: Sequence[JSONObject]) -> list[JSONObject]:
-    return [
-        {"match": route, **kind, "nth": [2 + 3 * place]} for place, kind in enumerate(kinds)
-    ]
+    return [{"match": route, **kind, "nth": [2 + 3 * place]} for place, kind in enumerate(kinds)]

@@ -26,7 +26,7 @@ AGENT = "slack-jira"
 GAP = 0.03  # seconds between two deliveries
 POLL = 0.3  # seconds between two looks at whether everything rests
 LIMIT = 300.0  # seconds that a demo may take; more for more than 300 messages
-MESSAGES_A_KILL = 15
+MESSAGES_A_KILL = 20
 MOST_KILLS = 10
 FAILED_STARTS = 5
 
@@ -54,7 +54,7 @@ class Script:
         )
 
     def waves(self) -> list[Sequence[Delivery]]:
-        """Cut the deliveries: one wave for each kill, and a last one that is left in peace."""
+        """Cut the deliveries: a wave for each kill, and one more for a kill that found no moment."""
         size = -(-len(self.deliveries) // (self.kills + 1))
         return [
             self.deliveries[start : start + size] for start in range(0, len(self.deliveries), size)
@@ -109,26 +109,24 @@ class Play:
         return bool(first)
 
     async def _waves(self) -> None:
-        for number, wave in enumerate(self.script.waves()):
-            await self._wave(number, wave)
+        for wave in self.script.waves():
+            await self._wave(wave)
         await self._rest()
 
-    async def _wave(self, number: int, wave: Sequence[Delivery]) -> None:
+    async def _wave(self, wave: Sequence[Delivery]) -> None:
         """Kill in the middle of the wave, when the worker of the last kill has been replaced."""
         striking: list[asyncio.Task[bool]] = []
         for place, delivery in enumerate(wave):
-            if number < self.script.kills and place == len(wave) // 3:
+            if self.crew.kills < self.script.kills and place == len(wave) // 3:
                 await self.killer.wait_for_all()
-                striking.append(asyncio.create_task(self.killer.strike(number)))
+                striking.append(asyncio.create_task(self.killer.strike()))
             await self._deliver(delivery)
             await asyncio.sleep(GAP)
         await asyncio.gather(*striking)
 
     async def _deliver(self, delivery: Delivery) -> None:
         (graph,) = self.parts.graphs
-        await take_in(
-            self.store.runs, graph.agent, graph.lane, delivery.payload, own_bot_id=BOT
-        )
+        await take_in(self.store.runs, graph.agent, graph.lane, delivery.payload, own_bot_id=BOT)
         self.delivered += 1
 
     async def _rest(self) -> None:

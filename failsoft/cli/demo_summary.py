@@ -126,6 +126,4 @@ class Summary:
         if not self.told:
             return []
         lines = ["", "By rules or for a person (failsoft trace show TRACE, with --home as below):"]
-        return lines + [
-            f"  {one['how']:<12} {one['trace']}  {one['text']}" for one in self.told
-        ]
+        return lines + [f"  {one['how']:<12} {one['trace']}  {one['text']}" for one in self.told]

@@ -40,6 +40,16 @@ class World:
         answer = await self.http.request("GET", "_sim/faults", within=WITHIN)
         return dict(self._read(answer)["occurred"])
 
+    async def executed(self, route: str, number: int, *, within: float) -> bool:
+        """Wait until so many calls of a route were executed; False when that took too long."""
+        answer = await self.http.request(
+            "GET",
+            "_sim/wait",
+            params={"match": route, "executed": number, "timeout": str(within)},
+            within=within + WITHIN,
+        )
+        return bool(self._read(answer)["reached"])
+
     async def state(self) -> dict[str, Any]:
         """Return everything that the outside world holds."""
         return self._read(await self.http.request("GET", "_sim/state", within=WITHIN))

@@ -288,13 +288,6 @@ def test_a_database_that_somebody_uses_is_not_stopped(desk: Desk) -> None:
     assert desk.read("db", "status")["running"] is True
 
 
-def test_the_picture_shows_the_nodes_of_failure(desk: Desk) -> None:
-    picture = desk.type("graph", "slack-jira", "--mermaid")
-    for node in ("retry_tool", "fallback_classifier", "notify_human"):
-        assert f"-.-> {node};" in picture
-        assert f"{node} -.-> " in picture
-
-
 def test_a_new_agent_runs_at_once_and_its_test_passes(desk: Desk, tmp_path: Path) -> None:
     desk.type("new", "my_agent", cwd=tmp_path)
     text = f"The shop is down for everyone, all servers time out {uuid4().hex}"
