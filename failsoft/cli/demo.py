@@ -107,9 +107,7 @@ async def perform(
 
 
 def _how_to_look(summary: "Summary", *, keep: bool) -> list[str]:
-    if not keep:
-        return [
-            f"The database is gone (--keep keeps it). Traces: failsoft --home {summary.home} trace list"
-        ]
     home = f"failsoft --home {summary.home}"
+    if not keep:
+        return [f"Look: {home} trace list (the database is gone; --keep keeps it)"]
     return [f"Look: {home} runs list | {home} reviews list | {home} trace list"]

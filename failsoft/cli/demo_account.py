@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg.rows import DictRow
@@ -11,11 +11,14 @@ from failsoft.checkpoints.ignored import listed
 from failsoft.checkpoints.reviews import Review
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
+from failsoft.cli.demo_deliveries import Delivery
 from failsoft.events import Ignored
 from failsoft.graphs.runner import Runner
 from failsoft.intake.slack import normalise
-from failsoft.cli.demo_deliveries import Delivery
 from failsoft.sandbox.messages import BOT
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 MOST = 100_000  # rows
 SHOWN = 50  # characters of a message
@@ -69,6 +72,21 @@ class Ledger:
         """The keys of the events about which a person is asked."""
         return [key for key, row in self.runs.items() if row["run_id"] in self.reviews]
 
+    def figures(self) -> dict[str, Any]:
+        """Return the part of the summary that our own tables know."""
+        return {
+            "runs": len(self.runs),
+            "dead": self.dead,
+            "unclassified": self.unclassified,
+            "waiting_human": len(self.reviews),
+            "retries": self.attempts("attempt"),
+            "resent": self.resent,
+            "fallbacks": len(self.by_rules),
+            "reprompts": self.attempts("reprompts"),
+            "chains": f"{self.verified}/{len(self.runs)}",
+            "told": self.told(),
+        }
+
     def told(self) -> list[dict[str, str]]:
         """Return what the model did not decide, each with its trace."""
         hows = {"by rules": self.by_rules, "for a person": self.asked}
@@ -109,7 +127,7 @@ async def read_ledger(agent: str, store: Store, runner: Runner) -> Ledger:
     traces: dict[str, str] = {}
     verified = resent = 0
     for row in rows:
-        config = {"configurable": {"thread_id": str(row["run_id"])}}
+        config: RunnableConfig = {"configurable": {"thread_id": str(row["run_id"])}}
         states[row["event_key"]] = (await app.aget_state(config)).values
         verified += await store.audit.verify(row["run_id"])
         resent += sum(one.attempts - 1 for one in await store.effects.of_run(row["run_no"]))

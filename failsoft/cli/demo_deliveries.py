@@ -109,9 +109,9 @@ def deliveries_of(messages: Iterable[Message], rng: random.Random) -> list[Deliv
         at.setdefault(message.ts, first)
         payload = _callback(message, f"Ev{number:05d}", "message")
         placed.append((first, _delivery(message, payload)))
-        for place, payload in enumerate(_again(message, payload, number, rng)):
+        for place, again in enumerate(_again(message, payload, number, rng)):
             later = first + rng.uniform(0.1, LATEST) + place
-            placed.append((later, _delivery(message, payload)))
+            placed.append((later, _delivery(message, again)))
     return [delivery for _, delivery in sorted(placed, key=lambda pair: pair[0])]
 
 
@@ -155,7 +155,7 @@ def _event(message: Message, kind: str) -> JSONObject:
         case "deleted":
             return {**place, "subtype": "message_deleted", "deleted_ts": message.ts}
         case "edit":
-            inner = {**said, "edited": {"user": "U0PERSON", "ts": message.ts}}
+            inner: JSONObject = {**said, "edited": {"user": "U0PERSON"}}
             return {**place, "subtype": "message_changed", "message": inner}
         case "bot":
             return {**place, **said, "subtype": "bot_message", "bot_id": "B0OTHER"}

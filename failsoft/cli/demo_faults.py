@@ -36,13 +36,15 @@ WHEN_LOOKED_FOR: tuple[JSONObject, ...] = (
     {"kind": "status", "status": 429, "headers": WAIT},
 )
 WHEN_CLASSIFIED: tuple[JSONObject, ...] = (
-    *(
-        {"kind": "content", "content": content}
-        for content in (
-            *("malformed", "fenced", "prose", "outside_enum", "empty", "truncated", "nan"),
-            *("nested", "obedient"),
-        )
-    ),
+    {"kind": "content", "content": "malformed"},
+    {"kind": "content", "content": "fenced"},
+    {"kind": "content", "content": "prose"},
+    {"kind": "content", "content": "outside_enum"},
+    {"kind": "content", "content": "empty"},
+    {"kind": "content", "content": "truncated"},
+    {"kind": "content", "content": "nan"},
+    {"kind": "content", "content": "nested"},
+    {"kind": "content", "content": "obedient"},
     {"kind": "status", "status": 500},
     {"kind": "status", "status": 429, "headers": WAIT},
     {"kind": "drop_before"},

@@ -11,9 +11,8 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -30,8 +29,12 @@ from failsoft.errors import FailsoftError, InvalidOutputError, RefusedError, Tra
 from failsoft.events import Event
 from failsoft.intake.slack import normalise
 from failsoft.nodes.prompt import Prompt
+from failsoft.parsing import JSONObject
 from failsoft.sandbox.messages import BOT
 from failsoft.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 RETRY = RetryPolicy(
     initial_interval=0.2, max_interval=2.0, max_attempts=5,
@@ -65,7 +68,7 @@ def build(
 
     async def create_ticket(state: Naive) -> Naive:
         route = ROUTES[state["label"]]
-        fields = {
+        fields: JSONObject = {
             "project": {"key": route.project},
             "issuetype": {"name": route.issue_type},
             "summary": adf.one_line(state["text"], SUMMARY),
@@ -99,13 +102,12 @@ async def handle(app: App, event_id: str, event: Event) -> None:
         await app.ainvoke(None, config, durability="sync")
 
 
-async def work(file: Path) -> None:
-    """Handle every delivery of the file once by its event id, as most receivers of Slack do."""
+async def work(payloads: dict[str, JSONObject]) -> None:
+    """Handle every delivery once by its event id, as most receivers of Slack do."""
     settings = load_settings()
     if settings.dsn is None:
         raise RefusedError("The control needs FAILSOFT_DSN.")
     jira, model = Jira.from_settings(settings), ChatModel(str(settings.model), settings)
-    payloads = {one["event_id"]: one for one in json.loads(file.read_text("utf-8"))}
     places = asyncio.Semaphore(AT_ONCE)
     async with AsyncPostgresSaver.from_conn_string(settings.dsn.get_secret_value()) as saver:
         await saver.setup()
@@ -122,4 +124,5 @@ async def work(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(Path(sys.argv[1])))
+    deliveries = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    asyncio.run(work({one["event_id"]: one for one in deliveries}))

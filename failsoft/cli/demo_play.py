@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from failsoft.checkpoints.model_calls import MICROS
 from failsoft.checkpoints.store import Store
 from failsoft.cli.demo_account import keys_of, read_ledger
 from failsoft.cli.demo_deliveries import Delivery, Message, deliveries_of, write_messages
@@ -54,7 +55,7 @@ class Script:
         )
 
     def waves(self) -> list[Sequence[Delivery]]:
-        """Cut the deliveries: a wave for each kill, and one more for a kill that found no moment."""
+        """Cut the deliveries: a wave for each kill, and one for a kill that found no moment."""
         size = -(-len(self.deliveries) // (self.kills + 1))
         return [
             self.deliveries[start : start + size] for start in range(0, len(self.deliveries), size)
@@ -142,7 +143,7 @@ class Play:
     async def _watch(self) -> None:
         while True:
             self.progress.show(
-                deliveries=f"{self.delivered}/{len(self.script.deliveries)}",
+                f"{self.delivered}/{len(self.script.deliveries)} deliveries",
                 runs=await self.store.runs.counts(),
                 faults=sum((await self.world.occurred()).values()),
                 kills=self.crew.kills,
@@ -153,37 +154,24 @@ class Play:
 
     async def _count(self, seconds: float, *, rested: bool) -> Summary:
         keys = keys_of(self.script.deliveries)
-        seen = tally(await self.world.state(), {nonce for nonce in keys.values() if nonce})
+        seen = tally(await self.world.state(), set(keys.values()), self.script.faults)
         ledger = await read_ledger(AGENT, self.store, self.parts.runner)
         spend = await self.store.model_calls.totals()
         return Summary(
+            **seen.figures(),
+            **ledger.figures(),
             messages=len(self.script.messages),
             events=len(keys),
             deliveries=self.delivered,
             ignored=len(ledger.unseen & keys.keys()),
-            runs=len(ledger.runs),
-            tickets=sum(seen.tickets.values()),
-            duplicates=seen.duplicates,
             lost=len(ledger.lost(keys, seen.tickets)),
-            dead=ledger.dead,
-            unclassified=ledger.unclassified,
-            waiting_human=len(ledger.reviews),
-            retries=ledger.attempts("attempt"),
-            resent=ledger.resent,
-            fallbacks=len(ledger.by_rules),
-            reprompts=ledger.attempts("reprompts"),
             llm_calls=spend.answered + spend.unanswered,
             tokens=spend.tokens,
-            usd=spend.micros / 1_000_000,
+            usd=spend.micros / MICROS,
             kills=self.crew.kills,
             kills_at_worst=self.killer.at_worst,
-            duplicate_answers=seen.duplicate_answers,
-            faulty_creations=round(seen.faulty_creations, 3),
-            chains=f"{ledger.verified}/{len(ledger.runs)}",
-            faults=seen.faults,
             rested=rested,
             seconds=round(seconds, 1),
             seed=self.script.seed,
             home=str(self.stage.home),
-            told=ledger.told(),
         )

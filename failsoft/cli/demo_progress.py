@@ -16,15 +16,15 @@ class Progress:
         self._terminal = sys.stderr.isatty()
         self._last = float("-inf")
 
-    def show(self, *, deliveries: str, runs: Mapping[str, int], faults: int, kills: int) -> None:
+    def show(self, what: str, *, runs: Mapping[str, int], faults: int, kills: int) -> None:
         now = time.monotonic()
         if not self._terminal and now - self._last < EVERY:
             return
         self._last = now
         states = ", ".join(f"{runs[state]} {state}" for state in STATES if runs.get(state))
         line = (
-            f"{now - self.started:3.0f} s  {deliveries} deliveries  runs: {states or 'none'}"
-            f"  faults: {faults}  kill -9: {kills}"
+            f"{now - self.started:3.0f} s  {what}  {f'runs: {states}  ' if states else ''}"
+            f"faults: {faults}  kill -9: {kills}"
         )
         sys.stderr.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
         sys.stderr.flush()

@@ -8,8 +8,9 @@ from typing import Any, Self
 from failsoft.errors import UnavailableError
 from failsoft.http import Http, Response
 from failsoft.parsing import JSON, JSONObject
-from failsoft.settings import SANDBOX_TIMING
+from failsoft.settings import Timing
 
+LONGEST = 3600.0  # seconds that an answer may be waited for; each question says less
 WITHIN = 10.0  # seconds for one question to the sandbox
 MAX_STATE = 256 * 1024 * 1024  # bytes
 
@@ -18,7 +19,7 @@ class World:
     """The control side of a sandbox process; no fault hits it."""
 
     def __init__(self, url: str) -> None:
-        self.http = Http(url, timing=SANDBOX_TIMING, max_answer=MAX_STATE)
+        self.http = Http(url, timing=Timing(read=LONGEST), max_answer=MAX_STATE)
 
     async def __aenter__(self) -> Self:
         return self

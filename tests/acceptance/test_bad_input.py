@@ -223,4 +223,4 @@ def test_an_edge_out_of_a_verb_node(shell: Shell, command: list[str], compiled: 
 
 @pytest.mark.parametrize("noun", ["runs", "reviews", "trace"])
 def test_something_that_is_not_there(shell: Shell, noun: str) -> None:
-    assert "'nothing-like-it'" in shell.refused(noun, "show", "nothing-like-it", code=USAGE)
+    assert "nothing-like-it" in shell.refused(noun, "show", "nothing-like-it", code=USAGE)

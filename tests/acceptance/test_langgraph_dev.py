@@ -64,7 +64,7 @@ def test_it_serves_schemas_and_a_run_that_writes_nothing(
     schemas = dev_server.get(f"/assistants/{assistant['assistant_id']}/schemas").json()
     assert "event" in schemas["input_schema"]["properties"]
     assert "classification" in schemas["state_schema"]["properties"]
-    text = "The checkout page crashes with an error 500 when I pay, bug?"
+    text = "bug: the app crashes with an error"
     event = {"key": "dev:1", "source": "dev", "text": text}
     asked = {"assistant_id": assistant["assistant_id"], "input": {"event": event}}
     state = dev_server.post("/runs/wait", json=asked).raise_for_status().json()
