@@ -1,14 +1,16 @@
 """Find an agent by its shipped name, or by `package.module:attribute`."""
 
 import importlib
+import inspect
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 from langgraph.graph.state import CompiledStateGraph
 
-from failsoft.errors import UnknownAgentError
+from failsoft.errors import FailsoftError, UnknownAgentError
 from failsoft.graphs.resilient_graph import ResilientGraph
+from failsoft.nodes.failures import describe
 
 SHIPPED = {"slack-jira": "failsoft.agents.slack_jira.graph:graph"}
 
@@ -23,12 +25,12 @@ def load_graph(name: str) -> ResilientGraph:
         UnknownAgentError: there is no such name, module or attribute, or it is no such graph.
     """
     path = SHIPPED.get(name, name)
-    if ":" not in path:
+    module, _, attribute = path.partition(":")
+    if not (module and attribute) or module.startswith("."):
         shipped = ", ".join(SHIPPED)
         raise UnknownAgentError(
             f"There is no agent {name!r}. Shipped: {shipped}; your own: package.module:attribute."
         )
-    module, attribute = path.split(":", 1)
     found = getattr(_import(module), attribute, None)
     if found is None:
         raise UnknownAgentError(f"The module {module} has no attribute {attribute!r}.")
@@ -48,10 +50,19 @@ def _import(module: str) -> ModuleType:
                 f"There is no module {module!r}: is the package installed, or in this folder?"
             ) from None
         raise
+    except FailsoftError:
+        raise
+    except Exception as error:
+        raise UnknownAgentError(f"Importing {module} failed: {describe(error)}") from error
+
+
+def _needs_nothing(function: FunctionType) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    return all(parameter.default is not parameter.empty for parameter in parameters)
 
 
 def _graph(found: object, path: str) -> ResilientGraph:
-    made = found() if callable(found) and not isinstance(found, CompiledStateGraph) else found
+    made = found() if inspect.isfunction(found) and _needs_nothing(found) else found
     graph = made.builder if isinstance(made, CompiledStateGraph) else made
     if not isinstance(graph, ResilientGraph):
         raise UnknownAgentError(f"{path} is {type(graph).__name__}, not a ResilientGraph.")

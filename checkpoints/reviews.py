@@ -103,7 +103,7 @@ class Reviews:
             # by a statement of its own: one statement would show it as it was before the wait.
             await _row(connection, "lock", review_id=review_id)
             row = await _row(connection, "get", review_id=review_id)
-            _check(row, choice)
+            _check(row, choice, value)
             verdict: JSONObject = {}
             if row["transaction_id"] is not None:
                 verdict = await carry_out(
@@ -167,7 +167,7 @@ def review_id_of(run_id: UUID, task_id: str) -> str:
     return base64.b32encode(hashlib.sha256(parts).digest()).decode().lower()[:ID_LENGTH]
 
 
-def _check(row: DictRow, choice: str) -> None:
+def _check(row: DictRow, choice: str, value: JSON) -> None:
     """Refuse an answer that comes late or is not among the allowed ones."""
     if row["state"] == ReviewState.ANSWERED:
         at = row["answered_at"].isoformat(timespec="seconds")
@@ -176,6 +176,9 @@ def _check(row: DictRow, choice: str) -> None:
         )
     if row["state"] == ReviewState.EXPIRED:
         raise UsageError(f"Review {row['review_id']} has expired: retry the dead run instead.")
+    labels = row["question"].get("labels")
+    if labels and choice == "respond" and value not in labels:
+        raise UsageError(f"The labels are {', '.join(labels)}; not {value!r}.")
     if choice not in row["allowed"]:
         raise UsageError(f"The allowed answers are {', '.join(row['allowed'])}; not {choice!r}.")
 

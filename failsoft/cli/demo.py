@@ -69,22 +69,26 @@ async def perform(
         UsageError: the database at FAILSOFT_DSN holds runs of the agent.
     """
     from failsoft.agents.load import load_graph  # noqa: PLC0415
-    from failsoft.checkpoints.database import Database  # noqa: PLC0415
+    from failsoft.checkpoints.database import connect  # noqa: PLC0415
     from failsoft.checkpoints.migrate import migrate  # noqa: PLC0415
     from failsoft.cli.demo_play import AGENT, Play, Script  # noqa: PLC0415
+    from failsoft.cli.demo_stage import Whose  # noqa: PLC0415
     from failsoft.cli.demo_workers import Crew  # noqa: PLC0415
     from failsoft.cli.demo_world import World  # noqa: PLC0415
     from failsoft.workers.assembly import assemble  # noqa: PLC0415
 
     script = Script.write(messages, seed)
-    await migrate(stage.dsn)
+    if stage.database is Whose.OURS:
+        await migrate(stage.dsn)
+    else:
+        progress.say("using the database at FAILSOFT_DSN")
     crew = Crew(
         command=["-m", "failsoft.cli.main", "worker", AGENT],
         size=workers,
         log=stage.home / "workers.log",
     )
     async with (
-        Database(stage.dsn, lease=stage.settings.timing.lease) as database,
+        connect(stage.settings) as database,
         assemble([load_graph(AGENT)], database, stage.settings) as parts,
         World(stage.url) as world,
     ):

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from failsoft.checkpoints.embedded import EmbeddedPostgres
@@ -20,6 +21,13 @@ LAG = 3.0  # seconds that Jira's search index stays behind
 KEPT = ("FAILSOFT_LOG_LEVEL", "FAILSOFT_TRACE_URL_TEMPLATE", "FAILSOFT_CONCURRENCY")
 
 
+class Whose(StrEnum):
+    """Who set the database up."""
+
+    OURS = "ours"  # private to one demo
+    YOURS = "yours"  # FAILSOFT_DSN
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
     """Where one demo takes place."""
@@ -27,6 +35,7 @@ class Stage:
     home: Path
     url: str  # of the sandbox
     dsn: str
+    database: Whose
     settings: Settings
 
 
@@ -44,14 +53,13 @@ def build_stage(*, seed: int, keep: bool, own_database: bool) -> Iterator[Stage]
     before = load_settings()
     home = before.home.absolute() / f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     with contextlib.ExitStack() as stack:
-        given = None if own_database else before.dsn
-        if given is None:
-            dsn = stack.enter_context(_private_database(home, keep=keep))
+        if own_database or before.dsn is None:
+            whose, dsn = Whose.OURS, stack.enter_context(_private_database(home, keep=keep))
         else:
-            dsn = given.get_secret_value()
+            whose, dsn = Whose.YOURS, before.dsn.get_secret_value()
         url = stack.enter_context(sandbox_process(seed=seed, lag=LAG))
         stack.enter_context(_environment(home, url, dsn))
-        yield Stage(home=home, url=url, dsn=dsn, settings=load_settings())
+        yield Stage(home=home, url=url, dsn=dsn, database=whose, settings=load_settings())
 
 
 @contextlib.contextmanager
@@ -61,7 +69,7 @@ def _private_database(home: Path, *, keep: bool) -> Iterator[str]:
         yield server.start()
     finally:
         server.close()
-        if not keep:
+        if not keep and not server.running():
             # as root the data may be elsewhere, where the server's account may go
             shutil.rmtree(server.home, ignore_errors=True)
 

@@ -2,7 +2,10 @@
 
 import logging
 import os
+import pwd
+from pathlib import Path
 
+from failsoft.errors import ForeignHomeError
 from failsoft.settings import load_settings
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -28,5 +31,26 @@ def prepare(*, dsn: str | None, home: str | None, verbose: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    level = "DEBUG" if verbose else load_settings().log_level
+    settings = load_settings()
+    _check_owner(settings.home)
+    level = "DEBUG" if verbose else settings.log_level
     logging.getLogger("failsoft").setLevel(level.upper())
+
+
+def _check_owner(home: Path) -> None:
+    """Refuse a home of somebody else early: files of two owners in it would lock both out."""
+    try:
+        owner = home.stat().st_uid
+    except OSError:  # not there yet, or closed: whoever needs it says so
+        return
+    if owner != os.geteuid():
+        raise ForeignHomeError(
+            f"{home} belongs to {_name(owner)}: chown it, or set FAILSOFT_HOME to another folder."
+        )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

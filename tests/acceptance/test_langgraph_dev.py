@@ -29,7 +29,12 @@ def dev_server(sandbox: Any, tmp_path: Path) -> Iterator[httpx2.Client]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [Path(sys.executable).with_name("langgraph"), "dev", "--no-browser", "--no-reload"]
+    command = [
+        str(Path(sys.executable).with_name("langgraph")),
+        "dev",
+        "--no-browser",
+        "--no-reload",
+    ]
     process = subprocess.Popen(
         [*command, "--port", str(port)],
         env=os.environ | variables(sandbox.url) | {"FAILSOFT_HOME": str(tmp_path)},

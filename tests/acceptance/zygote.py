@@ -17,11 +17,14 @@ from typing import Any, NoReturn
 
 
 def main() -> None:
-    import langchain_openai  # noqa: F401 - what a worker would import at its start
-
-    import failsoft.workers.worker  # noqa: F401
+    import failsoft.workers.worker  # noqa: F401 - what a worker would import at its start
     from failsoft.agents.load import load_graph
+    from failsoft.cli.private_sandbox import variables
+    from failsoft.connectors.models import ChatModel
+    from failsoft.settings import load_settings
 
+    os.environ |= variables("http://127.0.0.1:9")
+    ChatModel(str(load_settings().model), load_settings())  # for the sake of its imports
     load_graph("slack-jira")
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel takes dead children away at once

@@ -9,8 +9,8 @@ from failsoft import errors
 
 def test_the_public_names_do_not_drift() -> None:
     assert failsoft.__all__ == [
-        "Budget", "Classify", "END", "Event", "Jira", "Keywords", "ResilientGraph", "Retry",
-        "RunState", "START", "Slack", "hours", "__version__",
+        "END", "START", "Budget", "Classify", "Event", "Jira", "Keywords", "ResilientGraph",
+        "Retry", "RunState", "Slack", "__version__", "hours",
     ]  # fmt: skip
 
 

@@ -1,0 +1,127 @@
+"""The minute that is the product: `failsoft demo` in its own process, counted by the sandbox."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(300)
+
+FIGURES = {
+    "events", "deliveries", "ignored", "runs", "tickets", "duplicates", "lost", "dead",
+    "unclassified", "waiting_human", "retries", "fallbacks", "reprompts", "llm_calls", "tokens",
+    "usd", "kills", "seconds", "seed",
+}  # fmt: skip
+KINDS = {
+    "latency", "status", "drop_before", "drop_after", "late_commit", "content", "hold",
+    "latency_after", "status_after", "malformed", "truncate", "slow_body",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A folder that the database's own account may enter when the tests run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="failsoft-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def failsoft(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name[:9] != "FAILSOFT_"}
+    return subprocess.run(  # our own command
+        [sys.executable, "-m", "failsoft.cli.main", "--home", str(home), *arguments],
+        env=clean, text=True, capture_output=True, check=False, timeout=280,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(home: Path) -> dict[str, Any]:
+    """The default demo with one seed, played once."""
+    ended = failsoft(home, "demo", "--json", "--seed", "1")
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    (line,) = ended.stdout.splitlines()
+    figures: dict[str, Any] = json.loads(line)
+    return figures
+
+
+def test_the_last_line_holds_every_figure(demo: dict[str, Any]) -> None:
+    assert demo.keys() >= FIGURES
+
+
+def test_no_message_becomes_two_tickets(demo: dict[str, Any]) -> None:
+    assert demo["tickets"] > 0
+    assert demo["duplicates"] == 0
+
+
+def test_no_thread_is_answered_twice(demo: dict[str, Any]) -> None:
+    assert demo["duplicate_answers"] == 0
+
+
+def test_nothing_is_lost_and_nothing_is_dead(demo: dict[str, Any]) -> None:
+    assert (demo["lost"], demo["dead"]) == (0, 0)
+
+
+def test_every_event_is_a_run_or_is_listed(demo: dict[str, Any]) -> None:
+    assert demo["events"] == demo["runs"] + demo["ignored"]
+
+
+def test_every_run_has_a_ticket_or_waits_for_a_person(demo: dict[str, Any]) -> None:
+    assert demo["runs"] == demo["tickets"] + demo["waiting_human"]
+
+
+def test_messages_come_more_than_once(demo: dict[str, Any]) -> None:
+    assert demo["deliveries"] > demo["events"]
+
+
+def test_workers_are_killed_with_runs_in_flight(demo: dict[str, Any]) -> None:
+    assert demo["kills"] >= 3
+
+
+def test_a_worker_dies_between_the_commit_of_jira_and_our_record(demo: dict[str, Any]) -> None:
+    assert demo["kills_at_worst"] >= 1
+
+
+def test_every_planned_fault_happens(demo: dict[str, Any]) -> None:
+    assert demo["faults_missed"] == 0
+    assert demo["faults"].keys() >= KINDS
+
+
+def test_a_quarter_of_the_creations_is_faulty(demo: dict[str, Any]) -> None:
+    assert demo["faulty_creations"] >= 0.25
+
+
+def test_every_audit_chain_verifies(demo: dict[str, Any]) -> None:
+    assert demo["chains"] == f"{demo['runs']}/{demo['runs']}"
+
+
+def test_what_the_model_did_not_decide_comes_with_a_trace(demo: dict[str, Any]) -> None:
+    traces = Path(demo["home"]) / "traces"
+    assert len(demo["told"]) == demo["fallbacks"] + demo["waiting_human"]
+    assert all((traces / f"{one['trace']}.jsonl").is_file() for one in demo["told"])
+
+
+def test_the_database_is_gone_afterwards(demo: dict[str, Any]) -> None:
+    assert not (Path(demo["home"]) / "pg").exists()
+
+
+def test_a_plain_graph_makes_duplicates_of_the_same(home: Path) -> None:
+    ended = failsoft(home, "demo", "--naive", "--json", "--messages", "30", "--seed", "1")
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout)
+    assert figures["kills"] >= 3
+    assert figures["duplicates_of_thread"] > 0
+
+
+def test_too_few_messages_are_refused_in_a_sentence(home: Path) -> None:
+    ended = failsoft(home, "demo", "--messages", "3")
+    assert ended.returncode == 2
+    assert "30" in ended.stderr
+    assert "Traceback" not in ended.stderr
