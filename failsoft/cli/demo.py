@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ def command(
     """
     from failsoft.cli.demo_stage import build_stage  # noqa: PLC0415  # heavy: not for --help
 
+    # As Ctrl-C: a demo that just ended would leave its workers behind.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     progress = Progress()
     progress.say("setting up Postgres, Slack, Jira and a model")
     with build_stage(seed=seed, keep=keep, own_database=naive) as stage:
@@ -113,5 +116,5 @@ async def perform(
 def _how_to_look(summary: "Summary", *, keep: bool) -> list[str]:
     home = f"failsoft --home {summary.home}"
     if not keep:
-        return [f"Look: {home} trace list (the database is gone; --keep keeps it)"]
-    return [f"Look: {home} runs list | {home} reviews list | {home} trace list"]
+        return [f"A trace: {home} trace show ID. The database is gone; --keep keeps it."]
+    return [f"Look: {home} runs list, {home} reviews list, {home} trace show ID."]

@@ -10,6 +10,7 @@ from typing import Any
 from failsoft.cli.demo_faults import ISSUE
 from failsoft.parsing import JSONObject
 
+SHOWN = 20  # messages that the model did not decide
 NONCE = re.compile(r"zq[0-9a-f]{10}")
 
 
@@ -135,10 +136,13 @@ class Summary:
         ]
 
     def _told(self) -> list[str]:
+        """Show what the model did not decide, with the trace of its last attempt."""
         if not self.told:
             return []
-        lines = ["", "By rules or for a person (failsoft trace show TRACE, with --home as below):"]
-        return lines + [f"  {one['how']:<12} {one['trace']}  {one['text']}" for one in self.told]
+        shown = [f"  {one['how']:<12} {one['trace']}  {one['text']}" for one in self.told[:SHOWN]]
+        if left := len(self.told) - len(shown):
+            shown.append(f"  … and {left} more: --json lists them all")
+        return ["\nBy rules or for a person, each with its trace:", *shown]
 
 
 def line(name: str, figure: object, meaning: str) -> str:

@@ -169,7 +169,7 @@ def until(happened: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline
-        time.sleep(0.005)  # noqa: TID251 - other processes move here, no clock of ours
+        time.sleep(0.005)
 
 
 def line(process: subprocess.Popen[str]) -> str:

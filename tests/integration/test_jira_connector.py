@@ -1,14 +1,8 @@
 """Jira over real HTTP: what was created is found again, and absence is proved, not searched."""
 
 import asyncio
-import json
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
 
-import httpx2
 import pytest
 
 from failsoft.connectors.contract import Absent, Done, Failed, Found, NotSent, Outcome, Unknown
@@ -22,45 +16,10 @@ from failsoft.errors import (
 )
 from failsoft.parsing import JSONObject
 from failsoft.settings import Settings
+from tests.conftest import Sandbox
 
 CREATE = "POST /jira/rest/api/3/issue"
 TXN = "abcdefghij234567klmnopqrst"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sandbox:
-    """A running sandbox: `url`, and what tests tell and ask it."""
-
-    url: str
-    http: httpx2.Client
-
-    def faults(self, *faults: JSONObject) -> None:
-        self.http.post("/_sim/faults", json=faults).raise_for_status()
-
-    def reset(self, **start: float) -> None:
-        self.http.post("/_sim/reset", json=start).raise_for_status()
-
-    def state(self, part: str) -> Any:
-        return self.http.get("/_sim/state").json()[part]
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[Sandbox]:
-    command = [sys.executable, "-m", "failsoft.sandbox", "--port", "0", "--with-parent"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as running:
-        assert running.stdout is not None
-        url = json.loads(running.stdout.readline())["url"]
-        with httpx2.Client(base_url=url, timeout=10, trust_env=False) as http:
-            yield Sandbox(url=url, http=http)
-        running.terminate()
-
-
-@pytest.fixture
-def sandbox(process: Sandbox) -> Sandbox:
-    process.reset()
-    return process
 
 
 def settings(sandbox: Sandbox, token: str = "canary-token") -> Settings:  # noqa: S107 - a canary
@@ -109,7 +68,7 @@ async def test_an_issue_is_created_with_its_label_and_property(
         external_id="PAY-1",
         response={"key": "PAY-1", "id": "10000", "url": f"{sandbox.url}/jira/browse/PAY-1"},
     )
-    (issue,) = sandbox.state("jira")["issues"]
+    (issue,) = sandbox.state()["jira"]["issues"]
     assert issue["labels"] == ["from-slack", f"fs-{TXN}"]
     assert issue["properties"] == {"failsoft.txn": {"txn": TXN}}
     assert issue["fields"]["components"][0]["name"] == "billing"
@@ -182,7 +141,7 @@ async def test_the_probe_starts_after_the_mark(sandbox: Sandbox, jira: Jira) -> 
     await send(jira, ticket(), "earlier")
     assert await Jira.create_issue.mark(jira, ticket()) == {"after": 1}
     assert await find(jira, ticket(), {"after": 1}) == Absent(certain=True)
-    asked = [entry["path"] for entry in sandbox.state("requests")]
+    asked = [entry["path"] for entry in sandbox.state()["requests"]]
     assert asked.count("/jira/rest/api/3/issue/bulkfetch") == 1
 
 
@@ -230,7 +189,7 @@ async def test_a_request_that_is_no_issue_is_refused_without_a_call(
     sandbox: Sandbox, jira: Jira, request_: JSONObject
 ) -> None:
     assert type(await send(jira, request_)) is Failed
-    assert sandbox.state("requests") == []
+    assert sandbox.state()["requests"] == []
 
 
 async def test_429_was_not_sent_and_says_when_to_come_back(sandbox: Sandbox, jira: Jira) -> None:

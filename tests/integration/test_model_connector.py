@@ -1,13 +1,8 @@
 """A model over real HTTP: one question is one request, and each failure says what it may cost."""
 
 import json
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
 
-import httpx2
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from typing_extensions import override
@@ -17,46 +12,11 @@ from failsoft.errors import RateLimitedError, RefusedError, ToolTimeoutError, Tr
 from failsoft.http import NotSentError
 from failsoft.parsing import JSONObject
 from failsoft.settings import Settings
+from tests.conftest import Sandbox
 
 CHAT = "POST /v1/chat/completions"
 NAME = "openai:sandbox-keywords"
 QUESTION = [("system", "Labels: billing, platform"), ("user", "The invoice is wrong")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sandbox:
-    """A running sandbox: `url`, and what tests tell and ask it."""
-
-    url: str
-    http: httpx2.Client
-
-    def faults(self, *faults: JSONObject) -> None:
-        self.http.post("/_sim/faults", json=faults).raise_for_status()
-
-    def reset(self, **start: float) -> None:
-        self.http.post("/_sim/reset", json=start).raise_for_status()
-
-    def state(self, part: str) -> Any:
-        return self.http.get("/_sim/state").json()[part]
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[Sandbox]:
-    command = [sys.executable, "-m", "failsoft.sandbox", "--port", "0", "--with-parent"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as running:
-        assert running.stdout is not None
-        url = json.loads(running.stdout.readline())["url"]
-        with httpx2.Client(base_url=url, timeout=10, trust_env=False) as http:
-            yield Sandbox(url=url, http=http)
-        running.terminate()
-
-
-@pytest.fixture
-def sandbox(process: Sandbox) -> Sandbox:
-    process.reset()
-    return process
 
 
 def settings(sandbox: Sandbox, key: str = "canary-key") -> Settings:
@@ -78,12 +38,12 @@ async def model(sandbox: Sandbox) -> AsyncIterator[ChatModel]:
 
 
 def asked(sandbox: Sandbox) -> int:
-    return len(sandbox.state("requests"))
+    return len(sandbox.state()["requests"])
 
 
 async def test_an_answer_has_its_text_and_its_tokens(sandbox: Sandbox, model: ChatModel) -> None:
     answer = await model.ask(QUESTION, within=5)
-    counted = sandbox.state("model")
+    counted = sandbox.state()["model"]
     assert json.loads(answer.text)["label"] == "billing"
     assert (answer.input_tokens, answer.output_tokens) == (
         counted["tokens_in"],

@@ -1,13 +1,7 @@
 """Slack over real HTTP: a message is found again by its metadata, refusals are sorted by name."""
 
-import json
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
 
-import httpx2
 import pytest
 
 from failsoft.connectors.clients import Clients
@@ -17,48 +11,13 @@ from failsoft.connectors.slack import Slack, escape
 from failsoft.errors import MissingSettingError, NotFoundError, RefusedError, TransientError
 from failsoft.parsing import JSONObject
 from failsoft.settings import Settings
+from tests.conftest import Sandbox
 
 POST = "POST /slack/api/chat.postMessage"
 ROOT = "1723000000.000100"
 REPLY: JSONObject = {"channel": "C1", "thread_ts": ROOT, "text": "PAY-1 was opened"}
 TOP: JSONObject = {"channel": "C1", "text": "Please look"}
 WRITES = [(Slack.reply, REPLY), (Slack.post, TOP)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sandbox:
-    """A running sandbox: `url`, and what tests tell and ask it."""
-
-    url: str
-    http: httpx2.Client
-
-    def faults(self, *faults: JSONObject) -> None:
-        self.http.post("/_sim/faults", json=faults).raise_for_status()
-
-    def reset(self, **start: float) -> None:
-        self.http.post("/_sim/reset", json=start).raise_for_status()
-
-    def state(self, part: str) -> Any:
-        return self.http.get("/_sim/state").json()[part]
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[Sandbox]:
-    command = [sys.executable, "-m", "failsoft.sandbox", "--port", "0", "--with-parent"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as running:
-        assert running.stdout is not None
-        url = json.loads(running.stdout.readline())["url"]
-        with httpx2.Client(base_url=url, timeout=10, trust_env=False) as http:
-            yield Sandbox(url=url, http=http)
-        running.terminate()
-
-
-@pytest.fixture
-def sandbox(process: Sandbox) -> Sandbox:
-    process.reset()
-    return process
 
 
 def settings(sandbox: Sandbox, token: str = "canary-token") -> Settings:  # noqa: S107 - a canary
@@ -82,7 +41,7 @@ async def test_a_reply_stands_in_its_thread_and_carries_its_transaction(
     sandbox: Sandbox, slack: Slack
 ) -> None:
     outcome = await Slack.reply.send(slack, REPLY, "txn", within=2)
-    (message,) = sandbox.state("slack")["messages"]
+    (message,) = sandbox.state()["slack"]["messages"]
     assert outcome == Done(
         external_id=message["ts"], response={"channel": "C1", "ts": message["ts"]}
     )
@@ -98,7 +57,7 @@ async def test_an_answer_lost_after_the_post_is_unknown_and_found(
     mark = await operation.mark(slack, request_)
     sandbox.faults({"match": POST, "kind": kind})
     assert type(await operation.send(slack, request_, "txn", within=2)) is Unknown
-    (message,) = sandbox.state("slack")["messages"]
+    (message,) = sandbox.state()["slack"]["messages"]
     found = await operation.find(slack, request_, "txn", mark)
     assert isinstance(found, Found)
     assert found.external_id == message["ts"]
@@ -174,7 +133,7 @@ async def test_a_reaction_given_twice_is_there_once(sandbox: Sandbox, slack: Sla
         outcome = await Slack.react.send(slack, request, "txn", within=2)
         assert isinstance(outcome, Done)
         assert outcome.external_id == ROOT
-    assert len(sandbox.state("slack")["reactions"]) == 1
+    assert len(sandbox.state()["slack"]["reactions"]) == 1
 
 
 async def test_a_refused_token_is_never_shown(sandbox: Sandbox) -> None:
