@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
@@ -81,15 +81,26 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         )
 
     def add_write(
-        self, name: str, operation: Operation[Any], *, request: Request, required: bool = True
+        self,
+        name: str,
+        operation: Operation[Any],
+        *,
+        request: Request,
+        required: bool = True,
+        key: Callable[[RunState], str] | None = None,
     ) -> Self:
-        """Add one external write; `request` makes it from the state, None: nothing to write."""
+        """Add one external write; `request` makes it from the state, None: nothing to write.
+
+        `key` is needed where the node runs more than once in a run and is not started by `Send`
+        with an `item`: the same key is the same write, done once.
+        """
         return self._add_verb(
             Write(
                 name=name,
                 operation=operation,
                 request=request,
                 required=required,
+                item=key,
                 budget=self.budget,
             )
         )

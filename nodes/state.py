@@ -78,6 +78,14 @@ class RunState(TypedDict, total=False):
     status: Annotated[str, last]
 
 
+class BranchOutput(TypedDict, total=False):
+    """What a subgraph branch gives back: only keys with a reducer, or two branches collide."""
+
+    tool: Annotated[dict[str, Record], merge]
+    review: Annotated[dict[str, Json], merge]
+    budget: Annotated[dict[str, Json], merge]
+
+
 class EventInput(TypedDict):
     """The graph's input: the form that Studio shows."""
 

@@ -31,12 +31,17 @@ ANSWERS = {
 class Write(Verb):
     """`request` makes the request from the state; None means that there is nothing to write.
 
+    `item` tells apart the writes of one node in one run, where it runs more than once; a node that
+    was started by `Send` with an `item` in its input has that one. It must follow from the event,
+    never from what a model said.
+
     With `required=False` a refusal, or spent attempts, let the run go on with the error noted.
     """
 
     operation: Operation[Any]
     request: Request
     required: bool = True
+    item: Callable[[RunState], str] | None = None
 
     async def work(self, state: RunState, runtime: Runtime[Context]) -> Step:
         record, services = self.record(state), services_of(runtime)
@@ -54,6 +59,13 @@ class Write(Verb):
             return self.refused(state, _noted(record, delivery.effect, note_of(error)))
         return self.settled(state, record, effect)
 
+    def key(self, state: RunState) -> str:
+        item = self.item_key(state)
+        return f"{self.name}/{item}" if item else self.name
+
+    def item_key(self, state: RunState) -> str:
+        return self.item(state) if self.item else state.get("item", "")
+
     def delivery(self, state: RunState, services: Services) -> Delivery:
         if services.store is None or services.lease is None:
             raise ConfigurationError("A write needs the run's lease.")
@@ -63,7 +75,7 @@ class Write(Verb):
             lease=services.lease,
             operation=self.operation,
             node=self.name,
-            item_key=state.get("item", ""),
+            item_key=self.item_key(state),
         )
 
     async def deliver(self, state: RunState, delivery: Delivery) -> Effect | None:

@@ -43,7 +43,7 @@ def command(
     from failsoft.cli.demo_stage import build_stage  # noqa: PLC0415  # heavy: not for --help
 
     # As Ctrl-C: a demo that just ended would leave its workers behind.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _stop)
     progress = Progress()
     progress.say("setting up Postgres, Slack, Jira and a model")
     with build_stage(seed=seed, keep=keep, own_database=naive) as stage:
@@ -111,6 +111,10 @@ async def perform(
                 progress=progress,
             )
             return await play.perform()
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _how_to_look(summary: "Summary", *, keep: bool) -> list[str]:

@@ -155,12 +155,15 @@ class Worker:
             logger.warning("no look for suspects: %s", error)
 
     async def _drain(self) -> None:
-        """Wait for the steps in flight; what takes longer than a send may is left to its lease."""
+        """Wait for the steps in flight; what takes longer than a send may is given back as it is."""
         if self.active:
             await asyncio.wait(self.active, timeout=self.settings.timing.send)
         for task in list(self.active):
             task.cancel()
         await asyncio.gather(*self.active, return_exceptions=True)
+        if self.heart.worker_id is not None:
+            with contextlib.suppress(UnavailableError):  # left to its lease, it would be a crash
+                await self.store.runs.give_back(self.heart.worker_id, [])
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         while True:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TICKET = "POST /jira/rest/api/3/issue"
 SEND = 2.0  # seconds; the sandbox profile
-A_LITTLE = 2.0  # seconds
+A_LITTLE = 4.0  # seconds; an interpreter with LangChain takes one to end, on a busy machine more
 RUNS = 12
 
 
@@ -39,7 +39,8 @@ async def test_a_worker_that_is_told_to_stop_gives_its_runs_back(
     assert code == 0
     assert seconds <= SEND + A_LITTLE
     states = await station.states()
-    assert states["queued"] + states["done"] + states["parked"] == RUNS, states
+    assert states["queued"] + states["done"] + states["parked"] == RUNS
+    assert not await station.query("SELECT 1 FROM runs WHERE crash_count > 0")
     station.fork_worker()
     await station.all_rest()
     assert (await station.states())["done"] == RUNS

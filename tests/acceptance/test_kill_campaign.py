@@ -81,13 +81,11 @@ class Moment:
         return f"{self.story.name.lower()}: {self.what}: {self.fate}"
 
 
-def commits(
-    story: Story, what: str, on: str, when: str, before: Rule | None, after: Rule | None = None
-) -> Iterator[Moment]:
-    """Yield both fates of one commit; the rules are those before and after it."""
-    one = Moment(what=what, story=story, on=on, when=when, fate=Fate.ROLLED_BACK, rule=before)
+def commits(story: Story, what: str, on: str, when: str, *rules: Rule | None) -> Iterator[Moment]:
+    """Yield both fates of one commit; `rules` are the one before it and, if another, after it."""
+    one = Moment(what=what, story=story, on=on, when=when, fate=Fate.ROLLED_BACK, rule=rules[0])
     yield one
-    yield replace(one, fate=Fate.COMMITTED, rule=after or before)
+    yield replace(one, fate=Fate.COMMITTED, rule=rules[-1])
 
 
 def calls(story: Story, what: str, route: str, nth: int, rule: Rule) -> Iterator[Moment]:
@@ -97,7 +95,7 @@ def calls(story: Story, what: str, route: str, nth: int, rule: Rule) -> Iterator
 
 
 def kind(name: str) -> str:
-    return f"convert_from(NEW.body, 'UTF8') LIKE '%%\"kind\":\"{name}\"%%'"
+    return f"convert_from(NEW.body, 'UTF8') LIKE '%\"kind\":\"{name}\"%'"
 
 
 def step(number: int) -> str:
@@ -121,7 +119,7 @@ CHAPTERS: dict[str, list[Moment]] = {
         *commits(LINE, "the run is claimed", RUN, CLAIMED, START),
         *list(commits(LINE, "the attempt is noted", AUDIT, kind("run.attempt"), START))[1:],
         *commits(LINE, "the first checkpoint", CHECKPOINT, step(-1), None),
-        *commits(LINE, "the input", WRITES, "NEW.task_path LIKE '%%, __start__'", None),
+        *commits(LINE, "the input", WRITES, "NEW.task_path LIKE '%, __start__'", None),
         *commits(LINE, "the input's checkpoint", CHECKPOINT, step(0), EMPTY, GO_ON),
         *commits(LINE, "the model call is reserved", AUDIT, kind("model.reserved"), GO_ON),
     ],
@@ -150,17 +148,17 @@ CHAPTERS: dict[str, list[Moment]] = {
         *calls(LINE, "the reply is sent", REPLY, 1, GO_ON),
         *commits(LINE, "the reply", "UPDATE ON effects", settled("reply"), GO_ON),
         *list(calls(LINE, "the mark is sent", MARK, 1, GO_ON))[2:],
-        *commits(LINE, "the last step", WRITES, "NEW.task_path LIKE '%%, mark'", None),
+        *commits(LINE, "the last step", WRITES, "NEW.task_path LIKE '%, mark'", None),
         *commits(LINE, "the last checkpoint", CHECKPOINT, step(4), None, EMPTY),
         *commits(LINE, "the run is done", RUN, "NEW.state = 'done'", EMPTY),
     ],
     "timer": [
         *commits(TIMER, "the wait begins", WRITES, "NEW.channel = '__interrupt__'", GO_ON),
         *commits(TIMER, "the run is parked", RUN, "NEW.state = 'parked'", GO_ON, DELIVER),
-        *commits(TIMER, "claimed when due", RUN, "NEW.epoch = 2 AND NEW.state = 'running'", DELIVER),
+        *commits(TIMER, "claimed when due", RUN, f"NEW.epoch = 2 AND {CLAIMED}", DELIVER),
         *commits(
             TIMER, "the tick's step", WRITES,
-            "NEW.task_path LIKE '%%push%%' AND NEW.channel = 'branch:to:create_ticket'",
+            "NEW.task_path LIKE '%push%' AND NEW.channel = 'branch:to:create_ticket'",
             None,
         ),
         *commits(TIMER, "the tick's checkpoint", CHECKPOINT, step(4), None, STALE),
@@ -238,7 +236,7 @@ class Executioner:
         event, table = moment.on.split(" ON ")
         await self.admin.execute(
             f"CREATE CONSTRAINT TRIGGER moment AFTER {event} ON {table} DEFERRABLE INITIALLY"
-            f" DEFERRED FOR EACH ROW WHEN ({moment.when.replace('%%', '%')})"
+            f" DEFERRED FOR EACH ROW WHEN ({moment.when})"
             " EXECUTE FUNCTION hold_still()"
         )
         await self.admin.execute(f"SELECT pg_advisory_lock({LOCK})")
@@ -270,9 +268,9 @@ class Executioner:
     async def requested(self, moment: Moment) -> bool:
         """Say whether the request is there; executed, unless its fate is another."""
         for entry in (await self.station.world())["requests"]:
-            if f"{entry['method']} {entry['path']}" == moment.on:
-                if entry["ordinal"] == int(moment.when):
-                    return moment.fate is not Fate.EXECUTED or bool(entry["executed"])
+            here = (f"{entry['method']} {entry['path']}", str(entry["ordinal"]))
+            if here == (moment.on, moment.when):
+                return moment.fate is not Fate.EXECUTED or bool(entry["executed"])
         return False
 
     async def gone(self, backend: int) -> None:
@@ -362,7 +360,7 @@ class Executioner:
 @asynccontextmanager
 async def executioner(station: "Station") -> AsyncIterator[Executioner]:
     connect = psycopg.AsyncConnection[dict[str, Any]].connect
-    async with await connect(station.dsn, autocommit=True, row_factory=dict_row) as admin:  # type: ignore[arg-type]  # rows are dicts
+    async with await connect(station.dsn, autocommit=True, row_factory=dict_row) as admin:
         await admin.execute(HOLD_STILL)
         app = load_graph("slack-jira").compile(checkpointer=FencedSaver(station.database))
         yield Executioner(station=station, admin=admin, app=app)

@@ -17,6 +17,10 @@ from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.embedded import EmbeddedPostgres
 from failsoft.checkpoints.migrate import migrate
 from failsoft.checkpoints.store import Store
+from failsoft.cli.private_sandbox import variables
+from failsoft.settings import Settings, load_settings
+from tests.conftest import Sandbox
+from tests.integration.bench import BenchOf, bench_for
 
 LEASE = 10.0
 
@@ -78,3 +82,17 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def store(database: Database) -> Store:
     return Store.of(database)
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Everything points at the sandbox."""
+    for name, value in variables(sandbox.url).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FAILSOFT_HOME", str(tmp_path))
+    return load_settings()
+
+
+@pytest.fixture
+def bench_of(database: Database, settings: Settings) -> BenchOf:
+    return lambda graph: bench_for(graph, database, settings)

@@ -1,12 +1,8 @@
 """One run through a real graph, a real Postgres and a sandbox that misbehaves on demand."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from langgraph.types import interrupt
@@ -15,25 +11,22 @@ from pydantic import SecretStr
 
 from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.effects import EffectState
-from failsoft.checkpoints.runs import Claim, RunState
+from failsoft.checkpoints.runs import RunState
 from failsoft.connectors.jira import Jira
 from failsoft.connectors.slack import Slack
 from failsoft.errors import RefusedError, TransientError
-from failsoft.events import Event
 from failsoft.graphs.resilient_graph import END, START, ResilientGraph
-from failsoft.graphs.runner import Rest
 from failsoft.nodes.classify import Classify
 from failsoft.nodes.keywords import Keywords
 from failsoft.nodes.policy import Budget, Retry
 from failsoft.nodes.state import Json
 from failsoft.nodes.state import RunState as State
 from failsoft.settings import Settings
-from failsoft.workers.assembly import Parts, assemble
+from tests.integration.bench import LEASE, BenchOf, bench_for
 
 POST = "POST /jira/rest/api/3/issue"
 MODEL = "POST /v1/chat/completions"
 AGENT = Path(__file__).parents[2] / "agents" / "slack_jira"
-LEASE = 30.0
 
 
 def ticket(state: State) -> Json:
@@ -63,82 +56,6 @@ def classifying_graph(**options: Any) -> ResilientGraph:
     graph.add_classifier("classify", classify, fallback=Keywords.load(AGENT))
     graph.add_write("create", Jira.create_issue, request=ticket)
     return graph.add_path(START, "classify", "create", END)
-
-
-@dataclass
-class Bench:
-    """One graph, one worker row, and the means to drive a run step by step."""
-
-    parts: Parts
-    worker_id: UUID
-    graph: ResilientGraph
-
-    async def admit(
-        self, text: str = "the checkout page crashes with an error", **options: Any
-    ) -> UUID:
-        event = Event(key=f"test:{text[:40]}", source="test", text=text)
-        runs = self.parts.store.runs
-        return (await runs.admit(self.graph.agent, self.graph.lane, event, **options)).run_id
-
-    async def claim(self, run_id: UUID) -> Claim:
-        claim = await self.parts.store.runs.claim_one(self.worker_id, run_id)
-        assert claim is not None
-        return claim
-
-    async def drive(self, run_id: UUID) -> Rest:
-        return await self.parts.runner.drive(await self.claim(run_id))
-
-    async def drive_on(self, run_id: UUID) -> Rest:
-        """Drive through every timer, waiting for it, until the run rests otherwise."""
-        while True:
-            row = await self.parts.store.runs.get(run_id)
-            wait = row["due_at"].timestamp() - self.parts.services.clock.now()
-            await self.parts.services.clock.sleep(max(wait, 0) + 0.01)
-            rest = await self.drive(run_id)
-            row = await self.parts.store.runs.get(run_id)
-            if rest.state is not RunState.PARKED or row["due_at"] is None:
-                return rest
-
-    async def effects(self, run_id: UUID) -> list[Any]:
-        row = await self.parts.store.runs.get(run_id)
-        return list(await self.parts.store.effects.of_run(row["run_no"]))
-
-    async def review(self, run_id: UUID) -> Any:
-        row = await self.parts.store.runs.get(run_id)
-        return (await self.parts.store.reviews.of_run(row["run_no"]))[-1]
-
-    async def answer(self, run_id: UUID, choice: str, value: Any = None) -> Rest:
-        review = await self.review(run_id)
-        answer = self.parts.store.reviews.answer
-        await answer(review.review_id, choice=choice, value=value, by="ann")
-        return await self.drive_on(run_id)
-
-
-@pytest.fixture
-def settings(sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    from failsoft.cli.private_sandbox import variables
-    from failsoft.settings import load_settings
-
-    for name, value in variables(sandbox.url).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("FAILSOFT_HOME", str(tmp_path))
-    return load_settings()
-
-
-BenchOf = Callable[[ResilientGraph], Any]
-
-
-@pytest.fixture
-def bench_of(database: Database, settings: Settings) -> BenchOf:
-    @asynccontextmanager
-    async def bench(graph: ResilientGraph) -> AsyncIterator[Bench]:
-        async with assemble([graph], database, settings) as parts:
-            worker_id = await parts.store.workers.register("test", LEASE)
-            yield Bench(parts=parts, worker_id=worker_id, graph=graph)
-            for row in await parts.store.runs.list():
-                assert await parts.store.audit.verify(row["run_id"])
-
-    return bench
 
 
 async def test_a_run_classifies_writes_once_and_is_done(bench_of: BenchOf, sandbox: Any) -> None:
@@ -359,7 +276,7 @@ async def test_a_dry_run_writes_nothing(bench_of: BenchOf, sandbox: Any) -> None
 
 async def test_a_users_own_interrupt_is_a_question_and_gets_the_value(bench_of: BenchOf) -> None:
     def plain(state: State) -> dict[str, Any]:
-        return {"status": f"told {interrupt('how many?')}"}
+        return {"status": f"told {interrupt(state['event']['key'])}"}
 
     graph = ResilientGraph("asking")
     graph.add_node("plain", plain)
@@ -468,9 +385,7 @@ async def test_secrets_are_in_no_checkpoint_trace_or_table(
     canary = "canary-7f3a91"
     secret = settings.model_copy(update={"jira_token": SecretStr(canary)})
     sandbox.faults({"match": POST, "kind": "status", "status": 401})
-    async with assemble([small_graph()], database, secret) as parts:
-        worker_id = await parts.store.workers.register("test", LEASE)
-        bench = Bench(parts=parts, worker_id=worker_id, graph=parts.graphs[0])
+    async with bench_for(small_graph(), database, secret) as bench:
         await bench.drive_on(await bench.admit())
     async with database.transaction() as connection:
         cursor = await connection.execute(

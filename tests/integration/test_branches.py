@@ -1,0 +1,120 @@
+"""Parallel branches are subgraphs: each fails, waits and writes on its own, and they join once."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langgraph.types import Command, Send
+
+from failsoft.checkpoints.runs import RunState
+from failsoft.connectors.jira import Jira
+from failsoft.errors import RefusedError, TransientError
+from failsoft.graphs.resilient_graph import END, START, ResilientGraph
+from failsoft.nodes.policy import Retry
+from failsoft.nodes.state import BranchOutput, Json
+from failsoft.nodes.state import RunState as State
+from tests.conftest import Sandbox
+from tests.integration.bench import BenchOf
+
+Work = Callable[[State], Awaitable[Any]]
+
+
+def ticket(state: State) -> Json:
+    return {
+        "project": "OPS", "issue_type": "Bug", "summary": state["item"], "description": "x",
+        "labels": [], "components": [], "assignee": None, "priority": None,
+    }  # fmt: skip
+
+
+def nested(work: Work, joined: list[str]) -> ResilientGraph:
+    """Split into two branches, each a lookup and a ticket, and join."""
+    branch = ResilientGraph(
+        "branch", retry=Retry(attempts=3), input_schema=State, output_schema=BranchOutput
+    )
+    branch.add_tool("lookup", work).add_write("create", Jira.create_issue, request=ticket)
+    branch.add_path(START, "lookup", "create", END)
+
+    async def split(state: State) -> Command[Any]:
+        return Command(
+            goto=[Send("branch", {"event": state["event"], "item": item}) for item in ("a", "b")]
+        )
+
+    def join(state: State) -> dict[str, str]:
+        joined.append(",".join(sorted(state["tool"])))
+        return {"status": "joined"}
+
+    graph = ResilientGraph("nested")
+    graph.add_node("split", split, destinations=("branch",))
+    graph.add_node("branch", branch.compile())
+    graph.add_node("join", join)
+    return graph.add_path(START, "split").add_path("branch", "join", END)
+
+
+async def test_two_branches_write_one_ticket_each_and_join_once(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    failed: list[str] = []
+
+    async def work(state: State) -> str:
+        if state["item"] == "a" and not failed:
+            failed.append("a")
+            raise TransientError("away for a moment")
+        return f"found {state['item']}"
+
+    joined: list[str] = []
+    async with bench_of(nested(work, joined)) as bench:
+        rest = await bench.drive_on(await bench.admit())
+        assert (rest.state, rest.outcome) == (RunState.DONE, "joined")
+        assert joined == ["create/a,create/b,lookup/a,lookup/b"]
+        assert sorted(i["fields"]["summary"] for i in sandbox.issues()) == ["a", "b"]
+
+
+async def test_one_branch_goes_on_while_a_person_thinks_about_the_other(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    tries: list[str] = []
+
+    async def work(state: State) -> str:
+        tries.append(state["item"])
+        if state["item"] == "a" and tries.count("a") == 1:
+            raise TransientError("busy", 2.5)
+        if state["item"] == "b" and tries.count("b") == 1:
+            raise RefusedError("no such customer")
+        return "found"
+
+    joined: list[str] = []
+    async with bench_of(nested(work, joined)) as bench:
+        run_id = await bench.admit()
+        assert (await bench.drive(run_id)).reason == "person, timer"
+        assert (await bench.drive_on(run_id)).reason == "person"
+        assert [issue["fields"]["summary"] for issue in sandbox.issues()] == ["a"]
+        assert joined == []
+        rest = await bench.answer(run_id, "retry")
+        assert rest.outcome == "joined"
+        assert len(joined) == 1
+        assert sorted(i["fields"]["summary"] for i in sandbox.issues()) == ["a", "b"]
+
+
+async def test_a_write_in_a_loop_is_told_apart_by_its_key(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    def count(state: State) -> dict[str, str]:
+        return {"status": str(int(state.get("status") or 0) + 1)}
+
+    def numbered(state: State) -> Json:
+        return {**ticket({**state, "item": state["status"]})}
+
+    graph = ResilientGraph("loop")
+    graph.add_node("count", count)
+    graph.add_write(
+        "create", Jira.create_issue, request=numbered, key=lambda state: state["status"]
+    )
+    graph.add_node("more", lambda _: {})
+    graph.add_path(START, "count", "create", "more")
+    graph.add_conditional_edges(
+        "more", lambda state: "count" if int(state["status"]) < 3 else END, ["count", END]
+    )
+    async with bench_of(graph) as bench:
+        run_id = await bench.admit()
+        assert (await bench.drive_on(run_id)).state is RunState.DONE
+        assert [i["fields"]["summary"] for i in sandbox.issues()] == ["1", "2", "3"]
+        assert len(await bench.effects(run_id)) == 3
