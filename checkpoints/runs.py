@@ -64,7 +64,9 @@ class Runs:
         )
         return Admission(run_id=run_id, new=row is not None)
 
-    async def admit_or_join(self, agent: str, lane: str, event: Event) -> Admission | Ignored:
+    async def admit_or_join(
+        self, agent: str, lane: str, event: Event, *, dry_run: bool = False
+    ) -> Admission | Ignored:
         """Take an event in, unless it replies in the thread of a run: then it is only listed."""
         if event.thread is not None and event.thread != event.key:
             joined = await self.database.one(
@@ -78,7 +80,7 @@ class Runs:
             )
             if joined is not None:
                 return Ignored(key=event.key, reason=JOINED)
-        return await self.admit(agent, lane, event)
+        return await self.admit(agent, lane, event, dry_run=dry_run)
 
     async def ignore(self, agent: str, ignored: Ignored) -> None:
         """List what starts nothing, with its reason."""

@@ -102,15 +102,15 @@ async def handle(
     """Admit the event, drive its run until it rests, and give an account of it."""
     from failsoft.agents.load import load_graph  # noqa: PLC0415
     from failsoft.cli.account import Account  # noqa: PLC0415
+    from failsoft.intake.admission import enter  # noqa: PLC0415
     from failsoft.workers.assembly import assemble  # noqa: PLC0415
     from failsoft.workers.here import drive_here  # noqa: PLC0415
 
     graph = load_graph(agent)
     async with connect(settings) as database, assemble([graph], database, settings) as parts:
-        if isinstance(event, Ignored):
-            await parts.store.runs.ignore(graph.agent, event)
-            return Account.of_ignored(event)
-        admission = await parts.store.runs.admit(graph.agent, graph.lane, event, dry_run=dry_run)
+        admission = await enter(parts.store.runs, graph.agent, graph.lane, event, dry_run=dry_run)
+        if isinstance(admission, Ignored):
+            return Account.of_ignored(admission)
         rest: Any = None
         row = await parts.store.runs.get(admission.run_id)
         if row["state"] in GOES_ON and row["lane"] == graph.lane:

@@ -1,7 +1,7 @@
-"""The one way in for Slack: normalise, admit or list, and only then may Slack be told so."""
+"""The one way in: admit or list, and only then may the source be told so."""
 
 from failsoft.checkpoints.runs import Admission, Runs
-from failsoft.events import Ignored
+from failsoft.events import Event, Ignored
 from failsoft.intake.slack import normalise
 from failsoft.parsing import JSONObject
 
@@ -16,11 +16,17 @@ async def take_in(
     Raises:
         InvalidEventError: it is nothing that Slack sends; nothing was written.
     """
-    event = normalise(payload, own_bot_id=own_bot_id)
+    return await enter(runs, agent, lane, normalise(payload, own_bot_id=own_bot_id))
+
+
+async def enter(
+    runs: Runs, agent: str, lane: str, event: Event | Ignored, *, dry_run: bool = False
+) -> Admission | Ignored:
+    """Make an event durable, whatever door it came through; what starts nothing is listed."""
     if isinstance(event, Ignored):
         await runs.ignore(agent, event)
         return event
-    taken = await runs.admit_or_join(agent, lane, event)
+    taken = await runs.admit_or_join(agent, lane, event, dry_run=dry_run)
     if isinstance(taken, Admission) and taken.new:
         await runs.ring()
     return taken

@@ -1,6 +1,7 @@
 """Slack's Web API: the methods that failsoft calls, and their answers."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -81,7 +82,7 @@ def _auth_test(_call: Call, _given: Arguments) -> JSONObject:
 
 
 def _post_message(call: Call, given: Arguments) -> JSONObject:
-    channel = _channel(given)
+    channel = _addressed(given)
     text, blocks = _text(given), _structure(given, "blocks", list, "invalid_blocks")
     thread_ts = given.get("thread_ts") or None
     if thread_ts is not None and not is_ts(str(thread_ts)):
@@ -218,6 +219,14 @@ def _micros(ts: str) -> int:
     """Return a ts in whole microseconds: a float is too coarse for its 16 digits."""
     seconds, _, fraction = ts.partition(".")
     return int(seconds or "0") * 1_000_000 + int(fraction[:6].ljust(6, "0"))
+
+
+def _addressed(given: Arguments) -> str:
+    """Return the id of the channel to post in, which alone may be given by its name."""
+    name = str(given.get("channel") or "")
+    if re.fullmatch(r"#?[a-z0-9][a-z0-9_-]{0,79}", name):
+        return "C" + re.sub(r"[^A-Z0-9]", "", name.upper())
+    return _channel(given)
 
 
 def _channel(given: Arguments) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from base64 import b32encode
 
 from failsoft.checkpoints.outbox import Message
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS = 8
 BATCH = 10
+CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]+")
 MAX_TEXT = 1_500  # characters of the source text that a notice shows
 
 
@@ -68,16 +70,20 @@ class OutboxWorker:
         await self.store.outbox.failed(message, str(error), min(wait, timing.retry_cap))
 
     async def _slack(self, message: Message, channel: str) -> None:
-        """Look first when an earlier delivery may have arrived."""
+        """Look first when an earlier delivery may have arrived.
+
+        Slack takes a name to post to and an id to read from, so where the desk has only a name a
+        notice may come twice.
+        """
         client = self.services.clients.get("slack")
         if not isinstance(client, Slack):
             raise ConfigurationError("Slack is not set up.")
         operation, within = Slack.post, self.services.settings.timing.send
-        request: JSONObject = {"channel": channel.lstrip("#"), "text": _text(message.body)}
+        request: JSONObject = {"channel": channel, "text": _text(message.body)}
         transaction_id = _transaction_id(message.idempotency_key)
         key = operation.gate_key(request)
         async with self.services.passing(key, within=within):
-            if message.attempts > 1:
+            if message.attempts > 1 and CHANNEL_ID.fullmatch(channel):
                 found = await operation.find(client, request, transaction_id, {})
                 if isinstance(found, Found):
                     return

@@ -155,7 +155,7 @@ class Worker:
             logger.warning("no look for suspects: %s", error)
 
     async def _drain(self) -> None:
-        """Wait for the steps in flight; what takes longer than a send may is given back as it is."""
+        """Wait for the steps in flight; what takes longer than a send is given back as it is."""
         if self.active:
             await asyncio.wait(self.active, timeout=self.settings.timing.send)
         for task in list(self.active):

@@ -104,7 +104,7 @@ class Station:
             os.kill(pid, signal.SIGKILL)
         while alive(pid):  # noqa: ASYNC110 - the zygote's child: nobody tells us
             await asyncio.sleep(0.001)
-        self.workers.remove(pid)
+        self.workers = [other for other in self.workers if other != pid]
 
     def forget_dead_workers(self) -> int:
         """Return how many workers have died by themselves since the last look."""
