@@ -34,11 +34,13 @@ class Claim:
 
     lease: Lease
     agent: str
+    lane: str  # the version of the agent's graph that the run is driven by
     event: Event
     cancel_asked: bool
 
     @classmethod
     def of(cls, row: DictRow) -> Self:
         agent, event = row.pop("agent"), Event.from_json(row.pop("event"))
-        cancel_asked = row.pop("cancel_asked")
-        return cls(lease=Lease(**row), agent=agent, event=event, cancel_asked=cancel_asked)
+        lane, cancel_asked = row.pop("lane"), row.pop("cancel_asked")
+        lease = Lease(**row)
+        return cls(lease=lease, agent=agent, lane=lane, event=event, cancel_asked=cancel_asked)

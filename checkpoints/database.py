@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import LiteralString, Self
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import ConnectionTimeout
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from failsoft.checkpoints.dsn import CONNECT_SECONDS, Address
 from failsoft.checkpoints.migrate import migrate, pending
+from failsoft.checkpoints.watch import Watch
 from failsoft.errors import ConfigurationError
 from failsoft.settings import Settings
 
@@ -18,11 +20,12 @@ from failsoft.settings import Settings
 class Database:
     """A pool of connections in autocommit, so that no frozen client leaves a transaction open.
 
-    `lease` is in seconds: the server itself ends whatever a connection holds for longer.
+    `lease` is in seconds: within it every use of a connection ends. The server sees to that, and
+    where it cannot be heard the connection is cut.
     """
 
     def __init__(self, dsn: str, *, lease: float = 20.0, size: int = 10) -> None:
-        self.address = Address.read(dsn, options=_limits(lease))
+        self.address = Address.read(dsn, options=_limits(lease), defaults=_signs_of_life(lease))
         self.lease = lease
         self.pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             self.address.conninfo,
@@ -34,7 +37,7 @@ class Database:
                 "connect_timeout": CONNECT_SECONDS,
                 "application_name": "failsoft",
             },
-            check=AsyncConnectionPool.check_connection,
+            check=self._check,
             min_size=min(2, size),
             max_size=size,
             timeout=lease / 2,
@@ -71,10 +74,9 @@ class Database:
         Raises:
             DatabaseUnavailableError: no answer; the statement may have been committed all the same.
         """
-        with self.address.border():
-            async with self.pool.connection() as connection:
-                cursor = await connection.execute(statement, values)
-                return await cursor.fetchall() if cursor.description else []
+        async with self.connection() as connection:
+            cursor = await connection.execute(statement, values)
+            return await cursor.fetchall() if cursor.description else []
 
     async def one(self, statement: LiteralString, /, **values: object) -> DictRow | None:
         """Run one statement and return its first row."""
@@ -84,9 +86,31 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[DictRow]]:
         """Give a connection with an open transaction: for the few steps of several statements."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[DictRow]]:
+        """Lend a connection; waiting for it and using it take one lease at most.
+
+        Raises:
+            DatabaseUnavailableError: no answer within that time, or none at all.
+        """
+        until = asyncio.get_running_loop().time() + self.lease
         with self.address.border():
-            async with self.pool.connection() as connection, connection.transaction():
-                yield connection
+            async with self.pool.connection() as connection:
+                with Watch(connection, until - asyncio.get_running_loop().time()) as watch:
+                    try:
+                        yield connection
+                    except OperationalError:
+                        if not watch.cut:
+                            raise
+                        reason = f"no answer within {self.lease:g} s"
+                        raise ConnectionTimeout(reason) from None
+
+    async def _check(self, connection: AsyncConnection[DictRow]) -> None:
+        with Watch(connection, self.lease / 4):
+            await AsyncConnectionPool.check_connection(connection)
 
 
 @asynccontextmanager
@@ -126,8 +150,22 @@ def _database(dsn: str, settings: Settings) -> Database:
 
 def _limits(lease: float) -> str:
     """Return the server options that keep a frozen client's locks shorter than its lease."""
-    half, whole = int(lease * 500), int(lease * 1000)
+    half, most = int(lease * 500), int(lease * 750)
     return (
         f"-c idle_in_transaction_session_timeout={half}"
-        f" -c statement_timeout={whole} -c lock_timeout={half}"
+        f" -c statement_timeout={most} -c lock_timeout={half}"
     )
+
+
+def _signs_of_life(lease: float) -> dict[str, int]:
+    """Return libpq's options that make the kernel notice within half a lease that nobody answers.
+
+    On a Unix socket they mean nothing.
+    """
+    return {
+        "keepalives": 1,
+        "keepalives_idle": max(1, int(lease / 4)),
+        "keepalives_interval": max(1, int(lease / 8)),
+        "keepalives_count": 2,
+        "tcp_user_timeout": int(lease * 500),
+    }

@@ -1,19 +1,32 @@
 """Where Postgres is: the connection string, and what to say when nobody answers there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
 from psycopg import Error, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import IdleInTransactionSessionTimeout
-from psycopg_pool import PoolClosed, PoolTimeout
+from psycopg.errors import PipelineAborted
 
 from failsoft.errors import ConfigurationError, DatabaseUnavailableError
 
 CONNECT_SECONDS = 5
-AWAY = (OperationalError, IdleInTransactionSessionTimeout, PoolTimeout, PoolClosed)
+# Errors of these kinds say nothing against the statement: the same one may succeed later.
+AWAY_CLASSES = {
+    "08",  # the connection
+    "53",  # disk, memory or connections are used up
+    "57",  # shut down, starting up, or a statement time-out
+    "58",  # the machine under the server
+}
+AWAY_STATES = {
+    "25006",  # read-only: the other server of a fail-over
+    "25P03",  # idle in a transaction for too long
+    "25P04",  # a transaction time-out
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "55P03",  # lock time-out
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,15 +38,19 @@ class Address:
     password: str | None = field(repr=False)
 
     @classmethod
-    def read(cls, dsn: str, *, options: str = "") -> Self:
-        """Read a connection string and add server options to it.
+    def read(
+        cls, dsn: str, *, options: str = "", defaults: Mapping[str, int] | None = None
+    ) -> Self:
+        """Read a connection string, add server options to it, and `defaults` that it leaves open.
 
         Raises:
             ConfigurationError: libpq cannot read it.
         """
         try:
             parts = conninfo_to_dict(dsn)
-            conninfo = make_conninfo(dsn, options=f"{parts.get('options') or ''} {options}".strip())
+            own = {name: value for name, value in (defaults or {}).items() if name not in parts}
+            options = f"{parts.get('options') or ''} {options}".strip()
+            conninfo = make_conninfo(dsn, options=options, **own)
         except ProgrammingError:
             # libpq's own words quote the string, and with it the password.
             raise ConfigurationError("FAILSOFT_DSN is no Postgres connection string.") from None
@@ -50,10 +67,13 @@ class Address:
 
         Raises:
             DatabaseUnavailableError: instead of psycopg's errors; it shows no password.
+            psycopg.Error: the statement or its values are wrong.
         """
         try:
             yield
-        except AWAY as error:
+        except Error as error:
+            if not is_away(error):
+                raise
             sentence = f"Postgres at {self.name} does not answer: {self._reason(error)}."
             raise DatabaseUnavailableError(sentence) from None
 
@@ -61,3 +81,10 @@ class Address:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         reason = lines[0].rstrip(".")
         return reason.replace(self.password, "***") if self.password else reason
+
+
+def is_away(error: Error) -> bool:
+    """Tell whether the server was not there, or had no time or room for us."""
+    if error.sqlstate is None:  # libpq and the pool, who only know about connections
+        return isinstance(error, OperationalError) and not isinstance(error, PipelineAborted)
+    return error.sqlstate[:2] in AWAY_CLASSES or error.sqlstate in AWAY_STATES

@@ -12,10 +12,10 @@ from psycopg.types.json import Jsonb
 
 from failsoft.checkpoints import audit
 from failsoft.checkpoints.database import Database
-from failsoft.checkpoints.fence import fenced, lost
+from failsoft.checkpoints.fence import cancelled, fenced, lost
 from failsoft.checkpoints.lease import Lease
 from failsoft.checkpoints.queries import load
-from failsoft.errors import NotFoundError
+from failsoft.errors import InvalidGraphError, NotFoundError
 from failsoft.parsing import JSONObject, clean_json, clean_text
 
 SQL = load("effects")
@@ -85,35 +85,40 @@ class Effects:
     ) -> Effect:
         """Claim a write (T1): on return it is on disk and may be sent within `within` seconds.
 
-        Absence will count `settle` seconds after that. A write that is known already is taken
-        instead: look at the state, and send only what is `in_flight`.
+        Absence will count `settle` seconds after that. Call it only for a write that `newest` does
+        not know; one that is known is for `take`.
 
         Raises:
+            InvalidGraphError: another task of this run has claimed the write; it was left alone.
             LeaseLostError: nothing was written.
+            RunCancelledError: the run is to end; nothing was written.
         """
         transaction = transaction_id(lease.run_id, node, item_key, 1)
         fingerprint = request_hash(request)
-        row = await self.database.one(
-            SQL["claim"], run_id=lease.run_id, epoch=lease.epoch, transaction_id=transaction,
-            node=node, item_key=item_key, operation=operation, request=Jsonb(clean_json(request)),
+        row = await fenced(
+            self.database, SQL["claim"], lease, transaction_id=transaction, node=node,
+            item_key=item_key, operation=operation, request=Jsonb(clean_json(request)),
             request_hash=fingerprint, mark=Jsonb(clean_json(mark)), within=within, settle=settle,
             body=audit.body(
                 "effect.claimed", lease.run_id, transaction_id=transaction, node=node,
                 operation=operation, request_hash=fingerprint,
             ),
         )  # fmt: skip
-        if row is not None:
-            return effect_of(row)
-        if await self.newest(lease, node=node, item_key=item_key) is None:
-            raise lost(lease)
-        return await self.take(lease, node=node, item_key=item_key, within=within)
+        if row["cancel_asked"]:
+            raise cancelled(lease)
+        if row["transaction_id"] is None:
+            raise _shared(node, item_key)
+        return effect_of(row)
 
     async def take(self, lease: Lease, *, node: str, item_key: str = "", within: float) -> Effect:
         """Come back to a write: `in_flight` becomes `unknown`, `waiting` becomes `in_flight`.
 
+        Look at the state, and send only what is `in_flight`.
+
         Raises:
             LeaseLostError: nothing was written.
             NotFoundError: the write was never claimed.
+            RunCancelledError: it waits, and the run is to end; nothing was written.
         """
         found = await self.newest(lease, node=node, item_key=item_key)
         if found is None:
@@ -164,6 +169,10 @@ class Effects:
             self.database, SQL["send_again"], lease,
             transaction_id=effect.transaction_id, within=within, body=body,
         )  # fmt: skip
+        if row["cancel_asked"]:
+            raise cancelled(lease)
+        if row["transaction_id"] is None:
+            raise lost(lease)
         return effect_of(row)
 
     async def _move(
@@ -186,6 +195,14 @@ class Effects:
             response=None if response is None else Jsonb(clean_json(response)),
             reason=None if reason is None else clean_text(reason), body=body,
         )  # fmt: skip
+
+
+def _shared(node: str, item_key: str) -> InvalidGraphError:
+    item = f" for the item {item_key!r}" if item_key else ""
+    return InvalidGraphError(
+        f"Two tasks of one run write by the node {node!r}{item}: give each write a key of its own"
+        " by `add_write(key=…)`."
+    )
 
 
 def transaction_id(run_id: UUID, node: str, item_key: str, generation: int) -> str:

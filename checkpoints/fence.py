@@ -6,7 +6,7 @@ from psycopg.rows import DictRow
 
 from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.lease import Lease
-from failsoft.errors import LeaseLostError
+from failsoft.errors import LeaseLostError, RunCancelledError
 
 
 async def fenced(
@@ -27,3 +27,7 @@ def lost(lease: Lease) -> LeaseLostError:
     return LeaseLostError(
         f"Run {lease.run_id} is no longer ours at epoch {lease.epoch}: nothing was written."
     )
+
+
+def cancelled(lease: Lease) -> RunCancelledError:
+    return RunCancelledError(f"Run {lease.run_id} was cancelled: nothing more is begun.")

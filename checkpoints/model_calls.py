@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from failsoft.checkpoints import audit
 from failsoft.checkpoints.database import Database
-from failsoft.checkpoints.fence import fenced
+from failsoft.checkpoints.fence import cancelled, fenced
 from failsoft.checkpoints.lease import Lease
 from failsoft.checkpoints.queries import load
 from failsoft.errors import BudgetExceededError
@@ -89,6 +89,7 @@ class ModelCalls:
         Raises:
             BudgetExceededError: the call would pass a limit of its run; nothing was reserved.
             LeaseLostError: nothing was written.
+            RunCancelledError: the run is to end; nothing was reserved.
         """
         call_id = uuid4()
         row = await fenced(
@@ -102,6 +103,8 @@ class ModelCalls:
         )  # fmt: skip
         if row["answered_call"] is not None:
             return Reservation(call_id=row["answered_call"], answer=row["answer"])
+        if row["cancel_asked"]:
+            raise cancelled(lease)
         if not row["reserved"]:
             raise BudgetExceededError(_over(row, tokens, micros, limits))
         return Reservation(call_id=call_id, answer=None)

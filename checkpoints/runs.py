@@ -12,32 +12,28 @@ from psycopg.types.json import Jsonb
 
 from failsoft.checkpoints.audit import body
 from failsoft.checkpoints.claims import Admission, Claim, RunState
-from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.fence import fenced
 from failsoft.checkpoints.lease import Lease
 from failsoft.checkpoints.parks import Park
 from failsoft.checkpoints.queries import load
-from failsoft.errors import NotFoundError, UsageError
-from failsoft.events import Event, Ignored, run_id_of
+from failsoft.checkpoints.run_desk import RunDesk
+from failsoft.errors import UsageError
+from failsoft.events import MAX_KEY, Event, Ignored, run_id_of
 from failsoft.parsing import JSON
 
 __all__ = ["Admission", "Claim", "RunState", "Runs"]
 
 SQL = load("runs")
 JOINED = "reply in the thread of a run"
-SHORTEST_PREFIX = 6  # characters of a run id
 MOST_REPLAYS = 1000
 
 
-class Runs:
+class Runs(RunDesk):
     """The durable life of runs. Times are in seconds and the server's.
 
     What takes a lease raises LeaseLostError when somebody else drives the run now, and has written
     nothing; what takes the id of a run raises NotFoundError when there is no such run.
     """
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
 
     async def admit(
         self,
@@ -195,17 +191,6 @@ class Runs:
         rows = await self.database.all(SQL["give_back"], worker=worker_id, driven=list(driven))
         return [row["run_id"] for row in rows]
 
-    async def cancel(self, run_id: UUID) -> RunState:
-        """Cancel at once, or ask whoever drives it to; return the state that the run has now."""
-        async with self.database.transaction() as connection:
-            cursor = await connection.execute(SQL["lock"], {"run_id": run_id})
-            if (locked := await cursor.fetchone()) is None:
-                raise NotFoundError(f"There is no run {run_id}.")
-            asked, cancelled = body("run.cancel_asked", run_id), body("run.cancelled", run_id)
-            values = {"run_id": run_id, "asked": asked, "cancelled": cancelled}
-            cursor = await connection.execute(SQL["cancel"], values)
-            return RunState((await cursor.fetchone() or locked)["state"])
-
     async def replay(self, run_id: UUID, *, write: bool, lane: str | None = None) -> Admission:
         """Handle the event of a run once more, in a new run; without `write` it writes nothing.
 
@@ -214,11 +199,12 @@ class Runs:
         row = await self.get(run_id)
         root = await self.get(row["replay_of"]) if row["replay_of"] else row
         event = Event.from_json(root["event"])
+        stem = event.key[: MAX_KEY - len(f"#{MOST_REPLAYS}")]  # `replay_of` names the run for sure
         for number in range(2, MOST_REPLAYS):
             admission = await self.admit(
                 root["agent"],
                 lane or row["lane"],
-                replace(event, key=f"{event.key}#{number}"),
+                replace(event, key=f"{stem}#{number}"),
                 replay_of=root["run_id"],
                 dry_run=not write,
             )
@@ -226,61 +212,5 @@ class Runs:
                 return admission
         raise UsageError(f"Run {root['run_id']} was replayed {MOST_REPLAYS} times.")
 
-    async def retry_dead(self, run_id: UUID) -> None:
-        """Let a dead run go on where it stood. Raises UsageError: not dead."""
-        await self._dead("retry_dead", run_id, body=body("run.retried", run_id))
-
-    async def discard_dead(self, run_id: UUID, by: str) -> None:
-        """Give a dead run up; `by` says who did. Raises UsageError: not dead."""
-        audit = body("run.discarded", run_id)
-        await self._dead("discard_dead", run_id, reason=f"discarded by {by}", body=audit)
-
-    async def get(self, run_id: UUID) -> DictRow:
-        """Return the row of a run, `cancel_asked` and all."""
-        row = await self.database.one(SQL["get"], run_id=run_id)
-        if row is None:
-            raise NotFoundError(f"There is no run {run_id}.")
-        return row
-
-    async def find(self, text: str) -> DictRow:
-        """Return the run of that id, id prefix (6 characters or more) or event key.
-
-        Raises:
-            NotFoundError: no run fits.
-            UsageError: several do.
-        """
-        low, high = _span(text)
-        rows = await self.database.all(SQL["find"], low=low, high=high, key=text)
-        if not rows:
-            raise NotFoundError(f"No run has the id, the id prefix or the event key {text!r}.")
-        if len(rows) > 1:
-            ids = ", ".join(str(row["run_id"]) for row in rows)
-            raise UsageError(f"{text!r} fits several runs: {ids}.")
-        return rows[0]
-
-    async def list(
-        self, *, state: RunState | None = None, agent: str | None = None, limit: int = 50
-    ) -> Sequence[DictRow]:
-        """Return runs without their events, the newest first."""
-        return await self.database.all(SQL["list"], state=state, agent=agent, limit=limit)
-
-    async def counts(self) -> dict[str, int]:
-        """Return how many runs are in each state."""
-        rows = await self.database.all(SQL["counts"])
-        return dict.fromkeys(map(str, RunState), 0) | {row["state"]: row["runs"] for row in rows}
-
     async def _fenced(self, name: str, lease: Lease, **values: object) -> DictRow:
         return await fenced(self.database, SQL[name], lease, **values)
-
-    async def _dead(self, name: str, run_id: UUID, **values: object) -> None:
-        if await self.database.one(SQL[name], run_id=run_id, **values) is None:
-            state = (await self.get(run_id))["state"]
-            raise UsageError(f"Run {run_id} is {state}, not dead.")
-
-
-def _span(prefix: str) -> tuple[UUID, UUID]:
-    """Return the first and the last id that begin with `prefix`; an empty span if none can."""
-    digits = prefix.replace("-", "").lower()
-    if len(prefix) < SHORTEST_PREFIX or len(digits) > 32 or set(digits) - set("0123456789abcdef"):
-        return UUID(int=1), UUID(int=0)
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))

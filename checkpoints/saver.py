@@ -87,17 +87,16 @@ class FencedSaver(AsyncPostgresSaver):
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         """Give a cursor on a connection of its own; the writes of a fence are one transaction."""
         fence = self._fence.get()
-        with self.database.address.border():
-            async with self.database.pool.connection() as connection:
-                if fence is not None:
-                    async with _transaction(connection, fence) as cursor:
-                        yield cursor
-                elif pipeline:
-                    async with connection.transaction(), _plain(connection) as cursor:
-                        yield cursor
-                else:
-                    async with _plain(connection) as cursor:
-                        yield cursor
+        async with self.database.connection() as connection:
+            if fence is not None:
+                async with _transaction(connection, fence) as cursor:
+                    yield cursor
+            elif pipeline:
+                async with connection.transaction(), _plain(connection) as cursor:
+                    yield cursor
+            else:
+                async with _plain(connection) as cursor:
+                    yield cursor
 
 
 @asynccontextmanager

@@ -1,10 +1,9 @@
 """Settings: environment variables named FAILSOFT_…, with defaults that work on one machine."""
 
-from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from failsoft.errors import ConfigurationError
@@ -24,12 +23,13 @@ class Timing(BaseModel):
     settle: float | None = None  # None: each connector's own
     retry_first: float = 1.0
     retry_cap: float = 300.0
-    outbox_lease: float = 30.0
+    outbox_lease: float = 60.0
+    alone: float = 900.0  # a suspect that is driven alone and never rests is ended
 
 
 SANDBOX_TIMING = Timing(
     lease=3.0, heartbeat=1.0, sweep=0.25, poll=0.1, connect=1.0, read=2.0, send=2.0, model=5.0,
-    settle=1.0, retry_first=0.1, retry_cap=2.0, outbox_lease=5.0,
+    settle=1.0, retry_first=0.1, retry_cap=2.0, outbox_lease=6.0, alone=60.0,
 )  # fmt: skip
 
 
@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     home: Path = Path(".failsoft")
     dsn: SecretStr | None = None
     profile: Literal["production", "sandbox"] = "production"
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    timing: Timing = Field(default_factory=Timing)  # FAILSOFT_TIMING__LEASE=30 sets one of them
 
     model: str | None = None  # provider:model
     second_model: str | None = None
@@ -73,9 +74,13 @@ class Settings(BaseSettings):
     limits: dict[str, Limit] = Field(default_factory=dict)
     trace_url_template: str | None = None
 
-    @cached_property
-    def timing(self) -> Timing:
-        return SANDBOX_TIMING if self.profile == "sandbox" else Timing()
+    @model_validator(mode="after")
+    def _time_the_sandbox(self) -> Self:
+        """Take the sandbox's times where none was set by itself."""
+        if self.profile == "sandbox":
+            chosen = {name: getattr(self.timing, name) for name in self.timing.model_fields_set}
+            self.timing = SANDBOX_TIMING.model_copy(update=chosen)
+        return self
 
     @property
     def secrets(self) -> list[SecretStr]:

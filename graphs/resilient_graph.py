@@ -136,6 +136,7 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
     def validate(self, interrupt: Sequence[str] | None = None) -> Self:
         """Set where each verb may go, then let LangGraph check; `compile()` calls this first."""
         self._refuse_edges_out_of_verbs()
+        self._refuse_two_classifiers()
         self._add_plumbing()
         for verb in self._used():
             verb.desk = self.desk
@@ -150,7 +151,20 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         """The topology and the names of the writes, not the prompt: 8 hex digits."""
         ends = {verb.name: sorted(verb.ends) for verb in self._used()}
         writes = sorted(verb.name for verb in self._used() if isinstance(verb, Write))
-        shape = [sorted(self.nodes.keys() - set(PLUMBING)), sorted(self.edges), ends, writes]
+        branches = {
+            start: sorted(str(end) for branch in named.values() for end in (branch.ends or {}))
+            for start, named in self.branches.items()
+        }
+        nested = {name: _version_of(node.runnable) for name, node in self.nodes.items()}
+        shape = [
+            sorted(self.nodes.keys() - set(PLUMBING)),
+            sorted(self.edges),
+            sorted((sorted(starts), end) for starts, end in self.waiting_edges),
+            branches,
+            {name: version for name, version in nested.items() if version},
+            ends,
+            writes,
+        ]
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
@@ -192,6 +206,14 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
                 "fire beside its own retry. Name its next in add_path instead."
             )
 
+    def _refuse_two_classifiers(self) -> None:
+        names = [verb.name for verb in self._used() if isinstance(verb, Classifier)]
+        if len(names) > 1:
+            raise InvalidGraphError(
+                f"`{names[1]}` would take the answer of `{names[0]}`: a graph has one classifier; "
+                "put the second one into a subgraph."
+            )
+
     def _add_plumbing(self) -> None:
         helpers: dict[str, Any] = {
             "retry_tool": RetryTool(verbs=self.verbs, retry=self.retry),
@@ -221,6 +243,12 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
                 "notify_human",
             ],
         }
+
+
+def _version_of(node: object) -> str:
+    """Return the version of a graph that is a node of another one."""
+    builder = getattr(node, "builder", None)
+    return builder.version if isinstance(builder, ResilientGraph) else ""
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

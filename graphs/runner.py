@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained, GraphRecursionError, UnknownInterruptError
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command, GraphOutput, Interrupt
-from psycopg_pool import PoolTimeout
 
 from failsoft.checkpoints.effects import EffectState
 from failsoft.checkpoints.parks import Delivery, Park
@@ -23,7 +21,6 @@ from failsoft.checkpoints.saver import FencedSaver
 from failsoft.checkpoints.store import Store
 from failsoft.errors import (
     ConfigurationError,
-    DatabaseUnavailableError,
     LeaseLostError,
     RunCancelledError,
     UnavailableError,
@@ -32,6 +29,7 @@ from failsoft.errors import (
 from failsoft.graphs.resilient_graph import ResilientGraph
 from failsoft.nodes.context import Context, Services
 from failsoft.nodes.failures import describe
+from failsoft.nodes.policy import Desk
 from failsoft.nodes.state import Json
 from failsoft.tracing.recorder import Recorder, new_trace_id
 
@@ -39,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 App = CompiledStateGraph[Any, Context, Any, Any]
 SAFETY_NET = 1_000  # supersteps of one attempt; budgets count what matters, this only ends bugs
-WEEK = 7 * 24 * 3600.0  # seconds that a question of a user's own interrupt stays open
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +66,7 @@ class Runner:
         self.apps: dict[str, App] = {
             graph.lane: graph.compile(checkpointer=saver, name=graph.agent) for graph in graphs
         }
+        self.desks = {graph.lane: graph.desk for graph in graphs}
         self.store = store
         self.saver = saver
         self.services = services
@@ -105,8 +103,6 @@ class Runner:
             return await self._end(claim, trace_id, RunState.QUEUED, reason="the worker drains")
         except (UnavailableError, ConfigurationError):
             raise
-        except (psycopg.Error, PoolTimeout) as error:  # LangGraph's saver speaks to Postgres itself
-            raise DatabaseUnavailableError(describe(error)) from error
         except GraphRecursionError:
             reason = f"the graph took more than {SAFETY_NET} supersteps in one attempt"
             return await self._end(claim, trace_id, RunState.DEAD, reason=reason)
@@ -157,10 +153,10 @@ class Runner:
     async def _park(self, claim: Claim, interrupt: Interrupt) -> Park:
         asked = interrupt.value if isinstance(interrupt.value, dict) else {}
         match asked.get("kind"):
-            case "timer":
+            case "timer" if "due_at" in asked:
                 due_at = float(asked["due_at"])
                 return Park(interrupt_id=interrupt.id, kind="timer", due_at=due_at, review_id=None)
-            case "person":
+            case "person" if "review_id" in asked:
                 review_id = str(asked["review_id"])
             case _:
                 review_id = await self._generic_review(claim, interrupt)
@@ -169,15 +165,16 @@ class Runner:
     async def _generic_review(self, claim: Claim, interrupt: Interrupt) -> str:
         """Ask what a user's own interrupt() asks."""
         review_id = review_id_of(claim.lease.run_id, interrupt.id)
+        desk = self.desks[claim.lane] if not claim.lease.dry_run else Desk()
         await self.store.reviews.open(
             claim.lease,
             review_id=review_id,
             node="interrupt",
             question={"kind": "interrupt", "value": interrupt.value},
             allowed=["respond"],
-            channels=(),
-            step_seconds=WEEK,
-            escalations=(),
+            channels=desk.via,
+            step_seconds=desk.deadline,
+            escalations=desk.escalate,
             transaction_id=None,
         )
         return review_id
@@ -209,10 +206,10 @@ class Runner:
         )
 
     def _app(self, claim: Claim) -> App:
-        for lane, app in self.apps.items():
-            if lane.split("@")[0] == claim.agent:
-                return app
-        raise UnknownAgentError(f"This worker does not know the agent {claim.agent}.")
+        """Return the graph of the run's own version: another one may have moved its nodes."""
+        if claim.lane not in self.apps:
+            raise UnknownAgentError(f"This worker has no graph for {claim.lane}.")
+        return self.apps[claim.lane]
 
     def _config(self, claim: Claim, trace_id: UUID) -> RunnableConfig:
         recorder = Recorder(

@@ -82,6 +82,9 @@ class Classifier(Verb):
             return self.hand_over(state, {**record, "error": note}, "fallback_classifier")
         return self.again(state, {**record, "reprompts": done + 1, "complaint": complaint})
 
+    def question(self, state: RunState, record: Record) -> Json:
+        return {**super().question(state, record), "labels": self.task.prompt.labels}
+
     async def answer(self, state: RunState, record: Record, services: Services) -> str:
         """Return the model's words; a durable answer of an earlier attempt is not asked again."""
         model = services.model(record.get("model", 0))

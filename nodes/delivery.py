@@ -5,7 +5,8 @@ that comes back finds the effect, never a guess: done is returned, unknown is lo
 proven absence is sent again.
 """
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +35,8 @@ from failsoft.nodes.failures import describe
 from failsoft.nodes.state import Json
 
 MAX_ROUNDS = 3  # proven absences after which a person is asked instead of sending again
+LONGEST_SEARCH = 3600.0  # seconds of failing look-ups after which a person is asked
+IN_FLIGHT = EffectState.IN_FLIGHT
 ENDED = (EffectState.DONE, EffectState.FAILED, EffectState.NEEDS_HUMAN)
 
 
@@ -48,6 +51,7 @@ class Delivery:
     node: str
     item_key: str = ""
     effect: Effect | None = None
+    request: Json | None = None
 
     @property
     def within(self) -> float:
@@ -81,9 +85,11 @@ class Delivery:
 
     async def begin(self, request: Json) -> Effect:
         """Claim a write that was never tried (T1), and send it."""
+        self.request = request
         client = self.services.clients.get(self.operation.connector)
         async with self.passing(request):
             mark = await self.operation.mark(client, request)
+        async with self.passing(request):
             started = self.services.clock.monotonic()
             self.effect = await self.effects.claim(
                 self.lease,
@@ -95,19 +101,23 @@ class Delivery:
                 within=self.within,
                 settle=self.settle_seconds,
             )
-            return await self.send(self.effect, started)
+            return await self.sent(self.effect, started)
 
     async def resend(self, effect: Effect) -> Effect:
         """Send a write again that was surely not executed."""
         async with self.passing(effect.request):
             started = self.services.clock.monotonic()
-            return await self.send(await self.take(), started)
+            return await self.sent(await self.take(), started)
 
     async def take(self) -> Effect:
         self.effect = await self.effects.take(
             self.lease, node=self.node, item_key=self.item_key, within=self.within
         )
         return self.effect
+
+    async def sent(self, effect: Effect, started: float) -> Effect:
+        """Send what is ours to send; anything else is decided by `finish`."""
+        return await self.send(effect, started) if effect.state is IN_FLIGHT else effect
 
     async def send(self, effect: Effect, started: float) -> Effect:
         """Send the stored request once, and record the outcome (T2).
@@ -141,8 +151,6 @@ class Delivery:
                 await self.settle(effect, EffectState.WAITING, reason=reason)
                 if not outcome.rate_limited:
                     raise TransientError(reason, retry_after)
-                key = self.operation.gate_key(effect.request)
-                await self.services.cool(key, retry_after)
                 raise RateLimitedError(reason, retry_after)
             case Failed(reason=reason):
                 return await self.settle(effect, EffectState.FAILED, reason=reason)
@@ -160,6 +168,8 @@ class Delivery:
             seen = await self.look(effect)
         except PermanentError as error:
             return await self.settle(effect, EffectState.NEEDS_HUMAN, reason=str(error))
+        except TransientError as error:
+            return await self.unseen(effect, error)
         match seen:
             case Found(external_id=external_id, response=response):
                 return await self.settle(
@@ -174,6 +184,18 @@ class Delivery:
             return await self.operation.find(
                 client, effect.request, effect.transaction_id, effect.mark
             )
+
+    async def unseen(self, effect: Effect, error: TransientError) -> Effect:
+        """Look again later: it could not be looked for, which is no attempt to write.
+
+        The wait grows with the time that the search has lasted, which doubles it each time.
+        """
+        searched = max(0.0, -effect.absence_in)
+        if searched > LONGEST_SEARCH:
+            return await self.settle(effect, EffectState.NEEDS_HUMAN, reason=str(error))
+        timing = self.services.settings.timing
+        wait = min(max(timing.retry_first, searched), timing.retry_cap)
+        raise HeldError(str(error), max(wait, error.retry_after)) from error
 
     async def absent(self, effect: Effect, seen: Absent) -> Effect:
         """Count an absence only after the settle time: a late commit may still appear."""
@@ -203,7 +225,13 @@ class Delivery:
         )
         return self.effect
 
-    def passing(self, request: Json) -> AbstractAsyncContextManager[object]:
-        """Pass the gate for the send and what surrounds it."""
+    @asynccontextmanager
+    async def passing(self, request: Json) -> AsyncIterator[None]:
+        """Pass the gate for one step; a 429 in it keeps everybody away for as long as it says."""
         key = self.operation.gate_key(request)
-        return self.services.passing(key, within=self.within)
+        try:
+            async with self.services.passing(key, within=self.within):
+                yield
+        except RateLimitedError as error:
+            await self.services.cool(key, error.retry_after)
+            raise

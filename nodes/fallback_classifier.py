@@ -47,11 +47,9 @@ class FallbackClassifier:
         return Command(update={"tool": tool}, goto=goto)
 
     def unclassified(self, verb: Classifier, call: Call) -> Step:
-        labels = verb.task.prompt.labels
         question = {
             **call["question"],
             "kind": "unclassified",
-            "labels": labels,
             "allowed": ["respond", "retry", "ignore"],
         }
         return Command(

@@ -43,15 +43,16 @@ class NotifyHuman:
             return ""
         review_id = review_id_of(services.lease.run_id, info.task_id)
         desk = self.verbs[call["asking"]].desk
+        told = not services.lease.dry_run  # a dry run asks, but rings at nobody's desk
         await services.store.reviews.open(
             services.lease,
             review_id=review_id,
             node=call["key"],
             question={k: v for k, v in call["question"].items() if k != "allowed"},
             allowed=call["question"]["allowed"],
-            channels=desk.via,
+            channels=desk.via if told else (),
             step_seconds=desk.deadline,
-            escalations=desk.escalate,
+            escalations=desk.escalate if told else (),
             transaction_id=call["record"].get("transaction_id"),
         )
         return review_id

@@ -8,11 +8,15 @@ from failsoft.settings import Timing
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retry:
-    """How often a call is tried, and the waits between; seconds, None: as the settings say."""
+    """How often a call is tried, and the waits between; seconds, None: as the settings say.
+
+    After `deadline` seconds from the first failure no further attempt begins; None: no such limit.
+    """
 
     attempts: int = 3
     first: float | None = None
     cap: float | None = None
+    deadline: float | None = None
 
     def delay(
         self, attempt: int, timing: Timing, rng: random.Random, *, retry_after: float = 0.0

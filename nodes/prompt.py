@@ -1,5 +1,6 @@
 """What the model is told, and the rules that its answer must keep."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from failsoft.parsing import parse_object
 
 MAX_SLOT = 8_000  # characters of untrusted text that the model is shown
 MAX_ANSWER = 16_384  # bytes
+TAG = re.compile(r"<(?=\s*/?\s*message)", re.IGNORECASE)  # what would close the slot
 FIRMER = (
     "Your last answer was refused: {complaint}. Answer with one JSON object and nothing else.",
     (
@@ -78,7 +80,7 @@ class Prompt:
 
 def _slot(text: str) -> str:
     shown = text if len(text) <= MAX_SLOT else f"{text[:MAX_SLOT]} [cut]"
-    return shown.replace("<message>", "< message>").replace("</message>", "< /message>")
+    return TAG.sub("< ", shown)
 
 
 def _unfenced(answer: str) -> str:

@@ -26,17 +26,27 @@ class RetryTool:
         services = services_of(runtime)
         if error.get("kind") == "held":  # our own gate, or a reconciliation: no attempt was made
             return self.later(call, record, error.get("retry_after", 0.0), services)
-        attempt = record.get("attempt", 0) + 1
-        counted: Record = {**record, "attempt": attempt}
-        if attempt >= self.retry.attempts:
-            return self.give_up({**call, "record": counted})
+        attempt, now = record.get("attempt", 0) + 1, services.clock.now()
+        counted: Record = {
+            **record,
+            "attempt": attempt,
+            "failed_at": record.get("failed_at", now),
+        }
         delay = self.retry.delay(
             attempt,
             services.settings.timing,
             services.rng,
             retry_after=error.get("retry_after", 0.0),
         )
+        if self.spent(counted, now + delay):
+            return self.give_up({**call, "record": counted})
         return self.later(call, counted, delay, services)
+
+    def spent(self, record: Record, next_at: float) -> bool:
+        if record["attempt"] >= self.retry.attempts:
+            return True
+        deadline = self.retry.deadline
+        return deadline is not None and next_at - record["failed_at"] > deadline
 
     def later(self, call: Call, record: Record, delay: float, services: Services) -> Step:
         waiting: Record = {**record, "not_before": services.clock.now() + delay}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic refuses typing's before Python 3.12
 
@@ -44,6 +44,7 @@ class Record(TypedDict, total=False):
     of: str  # hash of the input; another input starts afresh
     round: int  # how often a person started it afresh
     attempt: int  # failed attempts of this round
+    failed_at: float  # when the first attempt of this round failed; seconds since 1970
     not_before: float  # seconds since 1970
     error: ErrorNote | None
     result: Any
@@ -71,6 +72,7 @@ class RunState(TypedDict, total=False):
 
     event: EventFacts
     item: str  # set only in the input of a node that was started by Send
+    place: str  # the subgraph that a verb stands in; set by the verb itself, never stored
     classification: Classification
     tool: Annotated[dict[str, Record], merge]
     review: Annotated[dict[str, Json], merge]
@@ -87,9 +89,10 @@ class BranchOutput(TypedDict, total=False):
 
 
 class EventInput(TypedDict):
-    """The graph's input: the form that Studio shows."""
+    """The graph's input: the form that Studio shows; `item` is for a graph that is a branch."""
 
     event: EventFacts
+    item: NotRequired[str]
 
 
 class Call(TypedDict):
@@ -102,6 +105,10 @@ class Call(TypedDict):
     input: RunState | None  # the asking node's own input when Send started it
 
 
-def input_hash(event: Mapping[str, object]) -> str:
-    """Return what a record is bound to: Studio may send a second event to an old thread."""
-    return hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()[:12]
+def input_hash(event: Mapping[str, object], place: str = "") -> str:
+    """Return what a record is bound to.
+
+    Studio may send a second event to an old thread, and two subgraphs may have a node of one name.
+    """
+    parts = json.dumps([event, place] if place else event, sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:12]

@@ -1,8 +1,10 @@
 """Any callable that reads or computes, with a time-out, and a second one for when it fails."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from langgraph.runtime import Runtime
 
@@ -13,7 +15,7 @@ from failsoft.nodes.state import Record, RunState
 from failsoft.nodes.verb import Step, Verb
 from failsoft.parsing import JSON
 
-Work = Callable[[RunState], Awaitable[JSON]]
+Work = Callable[[RunState], Awaitable[Any] | Any]  # JSON
 
 TIMEOUT = 30.0  # seconds
 
@@ -57,13 +59,24 @@ class Tool(Verb):
         services, limit = services_of(runtime), asyncio.timeout(self.timeout)
         try:
             async with services.passing(f"tool:{self.name}", within=self.timeout), limit:
-                return await self.call(state)
+                result: JSON = await self.called(state)
+                return result
         except PASS_THROUGH:
             raise
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 raise ToolTimeoutError(self.name, self.timeout) from error
             raise judge(error, self.name) from error
+
+    async def called(self, state: RunState) -> Any:  # noqa: ANN401  # whatever the user returns
+        """Run a plain function in a thread: it would hold up every other run and the heartbeat.
+
+        A thread cannot be stopped, so after a time-out it works on; a tool only reads.
+        """
+        if inspect.iscoroutinefunction(inspect.unwrap(self.call)):
+            return await self.call(state)
+        made = await asyncio.to_thread(self.call, state)
+        return await made if inspect.isawaitable(made) else made
 
     def refused(self, state: RunState, record: Record) -> Step:
         if not self.fallback:

@@ -27,15 +27,23 @@ class Verb(ABC):
 
     async def __call__(self, state: RunState, runtime: Runtime[Context]) -> Step:
         """Count the step, then work; beyond the run's steps a person is asked instead."""
+        state = {**state, "place": place_of(runtime)}
         spent = state.get("budget", {})
-        if sum(entry.get("steps", 0) for entry in spent.values()) >= self.budget.steps:
+        if sum(entry.get("steps", 0) for entry in spent.values()) >= self.steps_allowed(state):
             note = ErrorNote(kind="budget", reason=f"the run took {self.budget.steps} steps")
             return self.ask(state, {**self.record(state), "error": note})
         step = await self.work(state, runtime)
+        update = step.update if isinstance(step.update, Mapping) else {}
+        if _was_held(update):  # nothing was tried, so nothing was spent
+            return step
         own = spent.get(self.key(state), {})
         count = {self.key(state): {**own, "steps": own.get("steps", 0) + 1}}
-        update = step.update if isinstance(step.update, Mapping) else {}
         return Command(update={**update, "budget": count}, goto=step.goto)
+
+    def steps_allowed(self, state: RunState) -> int:
+        """Each time a person says "again" the run gets its steps anew."""
+        rounds = sum(record.get("round", 0) for record in state.get("tool", {}).values())
+        return self.budget.steps * (1 + rounds)
 
     @abstractmethod
     async def work(self, state: RunState, runtime: Runtime[Context]) -> Step: ...
@@ -55,7 +63,7 @@ class Verb(ABC):
 
     def record(self, state: RunState) -> Record:
         """Return what this node knows about this very input; a new event starts afresh."""
-        of = input_hash(state["event"])
+        of = input_hash(state["event"], state.get("place", ""))
         record = state.get("tool", {}).get(self.key(state), {})
         return record if record.get("of") == of else Record(of=of)
 
@@ -95,6 +103,22 @@ class Verb(ABC):
         if record is not None:
             update["tool"] = {self.key(state): record}
         return Command(update=update, goto=self.next)
+
+
+def place_of(runtime: Runtime[Context]) -> str:
+    """Return the subgraphs that this node stands in, without the ids of their tasks.
+
+    LangGraph's namespace of a node is `branch:<task>|lookup:<task>`.
+    """
+    info = runtime.execution_info
+    if info is None:
+        return ""
+    return "/".join(part.split(":")[0] for part in info.checkpoint_ns.split("|")[:-1])
+
+
+def _was_held(update: Mapping[str, Any]) -> bool:
+    records = update.get("tool", {}).values()
+    return any((record.get("error") or {}).get("kind") == "held" for record in records)
 
 
 def enter(verb: str, call: Call) -> str | Send:

@@ -11,11 +11,14 @@ SHORT = 2.0  # seconds
 
 
 async def wait(call: Call, runtime: Runtime[Context]) -> Step:
-    """Go back to the node that asked, not before its time; a tick that comes early parks again."""
+    """Go back to the node that asked, not before its time."""
     clock = services_of(runtime).clock
     due_at = call["record"]["not_before"]
-    while (left := due_at - clock.now()) > SHORT:
+    left = due_at - clock.now()
+    if left > SHORT:
+        # A tick is given only when the database's clock says that it is due. Asking our own clock
+        # again would park the run in a circle wherever that one is behind.
         interrupt({"kind": "timer", "due_at": due_at, "node": call["asking"]})
-    if left > 0:
+    elif left > 0:
         await clock.sleep(left)
     return Command(goto=enter(call["asking"], call))

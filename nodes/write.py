@@ -53,11 +53,11 @@ class Write(Verb):
         try:
             effect = await self.deliver(state, delivery)
         except TransientError as error:
-            noted = _noted(record, delivery.effect, note_of(error))
+            noted = _noted(record, delivery, note_of(error))
             return self.hand_over(state, noted, "retry_tool")
         except PermanentError as error:
-            return self.refused(state, _noted(record, delivery.effect, note_of(error)))
-        return self.settled(state, record, effect)
+            return self.refused(state, _noted(record, delivery, note_of(error)))
+        return self.settled(state, record, delivery, effect)
 
     def key(self, state: RunState) -> str:
         item = self.item_key(state)
@@ -74,7 +74,7 @@ class Write(Verb):
             effects=services.store.effects,
             lease=services.lease,
             operation=self.operation,
-            node=self.name,
+            node="/".join(filter(None, [state.get("place", ""), self.name])),
             item_key=self.item_key(state),
         )
 
@@ -96,7 +96,9 @@ class Write(Verb):
             return self.onward(state, {**record, "skipped": NOTHING})
         return self.onward(state, {**record, "result": {"dry_run": request}})
 
-    def settled(self, state: RunState, record: Record, effect: Effect | None) -> Step:
+    def settled(
+        self, state: RunState, record: Record, delivery: Delivery, effect: Effect | None
+    ) -> Step:
         if effect is None:
             return self.onward(state, {**record, "skipped": NOTHING})
         if effect.state is EffectState.DONE:
@@ -111,7 +113,7 @@ class Write(Verb):
         if effect.state is EffectState.NEEDS_HUMAN:
             reason = f"nobody can prove whether it was written: {reason}"
         note = ErrorNote(kind="refused", reason=reason)
-        return self.refused(state, _noted(record, effect, note))
+        return self.refused(state, _noted(record, delivery, note))
 
     def refused(self, state: RunState, record: Record) -> Step:
         if self.required:
@@ -138,9 +140,11 @@ class Write(Verb):
         return (self.next, "retry_tool", "notify_human")
 
 
-def _noted(record: Record, effect: Effect | None, note: ErrorNote) -> Record:
+def _noted(record: Record, delivery: Delivery, note: ErrorNote) -> Record:
+    """Keep what a person must see: the stored request, or the one that was never claimed."""
+    effect = delivery.effect
     if effect is None:
-        return {**record, "error": note}
+        return {**record, "error": note, "request": delivery.request or {}}
     return {
         **record,
         "error": note,

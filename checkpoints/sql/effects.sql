@@ -6,35 +6,35 @@ ORDER BY generation DESC LIMIT 1;
 -- of_run: every write of a run, in the order in which they were claimed
 SELECT *, clock_timestamp() AS now FROM effects WHERE run_no = %(run_no)s ORDER BY created_at, transaction_id;
 
--- claim: T1 of a write that was never tried; no row = the lease is lost or the write is known
+-- claim: T1 of a write that was never tried; no row = the lease is lost; no id in it = cancelled, or claimed before
 WITH run AS (
-  SELECT run_no, epoch FROM runs
+  SELECT run_no, epoch, cancel_asked FROM runs
   WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' FOR NO KEY UPDATE),
 effect AS (
   INSERT INTO effects (transaction_id, run_no, node, item_key, operation, request, request_hash, mark,
     state, epoch, send_deadline, settle_seconds)
   SELECT %(transaction_id)s, run_no, %(node)s, %(item_key)s, %(operation)s, %(request)s, %(request_hash)s, %(mark)s,
     'in_flight', epoch, clock_timestamp() + make_interval(secs => %(within)s), %(settle)s
-  FROM run ON CONFLICT DO NOTHING RETURNING *),
+  FROM run WHERE NOT cancel_asked ON CONFLICT DO NOTHING RETURNING *),
 head AS (
   UPDATE runs SET audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s)
   FROM effect WHERE runs.run_no = effect.run_no RETURNING runs.run_no, audit_seq, audit_head),
 event AS (INSERT INTO audit_event (run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM head)
-SELECT *, clock_timestamp() AS now FROM effect;
+SELECT run.cancel_asked, effect.*, clock_timestamp() AS now FROM run LEFT JOIN effect ON true;
 
--- send_again: a write that was proven not executed goes out once more
+-- send_again: a write that was proven not executed goes out once more; no row = the lease is lost; no id in it = cancelled, or the write has moved on
 WITH run AS (
-  SELECT run_no, epoch FROM runs
+  SELECT run_no, epoch, cancel_asked FROM runs
   WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' FOR NO KEY UPDATE),
 effect AS (
   UPDATE effects e SET state = 'in_flight', attempts = e.attempts + 1, epoch = run.epoch,
     send_deadline = clock_timestamp() + make_interval(secs => %(within)s), updated_at = now()
-  FROM run WHERE e.transaction_id = %(transaction_id)s AND e.run_no = run.run_no AND e.state = 'waiting' RETURNING e.*),
+  FROM run WHERE e.transaction_id = %(transaction_id)s AND e.run_no = run.run_no AND e.state = 'waiting' AND NOT run.cancel_asked RETURNING e.*),
 head AS (
   UPDATE runs SET audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s)
   FROM effect WHERE runs.run_no = effect.run_no RETURNING runs.run_no, audit_seq, audit_head),
 event AS (INSERT INTO audit_event (run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM head)
-SELECT *, clock_timestamp() AS now FROM effect;
+SELECT run.cancel_asked, effect.*, clock_timestamp() AS now FROM run LEFT JOIN effect ON true;
 
 -- settle: T2 and every later verdict, fenced by the run's epoch and by the state that was seen
 WITH run AS (

@@ -1,6 +1,6 @@
 -- reserve: count a call against its run before it is made, unless a durable answer is there; no row = the lease is lost
 WITH run AS (
-  SELECT run_no, epoch, model_calls, tokens, usd_micros FROM runs
+  SELECT run_no, epoch, model_calls, tokens, usd_micros, cancel_asked FROM runs
   WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' FOR NO KEY UPDATE),
 answered AS (
   SELECT m.call_id, m.answer FROM run JOIN model_calls m USING (run_no)
@@ -8,7 +8,7 @@ answered AS (
 head AS (
   UPDATE runs r SET model_calls = r.model_calls + 1, tokens = r.tokens + %(tokens)s, usd_micros = r.usd_micros + %(micros)s,
     audit_seq = r.audit_seq + 1, audit_head = sha256(r.audit_head || %(body)s)
-  FROM run WHERE r.run_no = run.run_no AND NOT EXISTS (SELECT FROM answered)
+  FROM run WHERE r.run_no = run.run_no AND NOT run.cancel_asked AND NOT EXISTS (SELECT FROM answered)
     AND run.model_calls < %(calls_limit)s AND run.tokens + %(tokens)s <= %(tokens_limit)s
     AND (%(micros_limit)s::bigint IS NULL OR run.usd_micros + %(micros)s <= %(micros_limit)s)
   RETURNING r.run_no, r.epoch, r.audit_seq, r.audit_head),
@@ -17,7 +17,7 @@ call AS (
   INSERT INTO model_calls (call_id, run_no, epoch, call_key, model, reserved_tokens, reserved_micros)
   SELECT %(call_id)s, run_no, epoch, %(call_key)s, %(model)s, %(tokens)s, %(micros)s FROM head)
 SELECT run.model_calls AS calls, run.tokens, run.usd_micros AS micros, EXISTS (SELECT FROM head) AS reserved,
-  answered.call_id AS answered_call, answered.answer
+  run.cancel_asked, answered.call_id AS answered_call, answered.answer
 FROM run LEFT JOIN answered ON true;
 
 -- answer: the truth replaces the reservation, in the call and in its run

@@ -35,7 +35,7 @@ due AS (
 UPDATE runs r SET state = 'running', worker_id = %(worker)s, epoch = r.epoch + 1, alone = r.crash_count >= 2,
   due_at = NULL, updated_at = now()
 FROM due WHERE r.run_id = due.run_id
-RETURNING r.run_id, r.run_no, r.epoch, r.wakes, r.alone, r.crash_count, r.dry_run, r.cancel_asked, r.agent, r.event;
+RETURNING r.run_id, r.run_no, r.epoch, r.wakes, r.alone, r.crash_count, r.dry_run, r.cancel_asked, r.agent, r.lane, r.event;
 
 -- claim_one: this run, if it is due, for a command that drives it here and now
 WITH me AS (SELECT worker_id FROM workers WHERE worker_id = %(worker)s AND gone_at IS NULL AND expires_at > now()),
@@ -45,29 +45,34 @@ due AS (
 UPDATE runs r SET state = 'running', worker_id = %(worker)s, epoch = r.epoch + 1, alone = r.crash_count >= 2,
   due_at = NULL, updated_at = now()
 FROM due WHERE r.run_id = due.run_id
-RETURNING r.run_id, r.run_no, r.epoch, r.wakes, r.alone, r.crash_count, r.dry_run, r.cancel_asked, r.agent, r.event;
+RETURNING r.run_id, r.run_no, r.epoch, r.wakes, r.alone, r.crash_count, r.dry_run, r.cancel_asked, r.agent, r.lane, r.event;
 
 -- suspects: how many runs are due that must be driven alone
 SELECT count(*) AS suspects FROM runs WHERE lane = ANY(%(lanes)s) AND state IN ('queued', 'parked')
   AND due_at <= now() AND crash_count >= 2;
 
--- settle: done, dead, cancelled, or queued again (release); fenced. A release keeps the parks: what was not delivered yet still waits there
+-- settle: done, dead, cancelled, or queued again (release); fenced. Questions end with their run. A release keeps the parks: what was not delivered yet still waits there
 WITH run AS (
   UPDATE runs SET state = %(state)s, worker_id = NULL, due_at = CASE WHEN %(state)s = 'queued' THEN now() + make_interval(secs => %(after)s) END,
     outcome = %(outcome)s, reason = %(reason)s, updated_at = now(),
     audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
   WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' RETURNING run_no, audit_seq, audit_head),
 pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no AND %(state)s IN ('done', 'cancelled')),
+closed AS (
+  UPDATE reviews v SET state = 'expired', escalate_at = NULL
+  FROM run WHERE v.run_no = run.run_no AND v.state = 'open' AND %(state)s IN ('done', 'cancelled')),
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
 SELECT run_no FROM run;
 
--- park: wait for exactly these parks; due at once if an answer or a cancel came since the claim. Rest is progress
+-- park: wait for exactly these parks; due at once if an answer or a cancel came since the claim, or the answer is there already. Rest is progress
 WITH new AS (
   SELECT * FROM unnest(%(interrupts)s::text[], %(kinds)s::text[], %(dues)s::float8[], %(reviews)s::text[])
     AS p(interrupt_id, kind, due, review_id)),
 run AS (
   UPDATE runs SET state = 'parked', worker_id = NULL, crash_count = 0, alone_crashes = 0, updated_at = now(),
-    due_at = CASE WHEN wakes <> %(wakes)s OR cancel_asked AND NOT %(cancel_seen)s THEN now() ELSE (SELECT to_timestamp(min(due)) FROM new) END,
+    due_at = CASE WHEN wakes <> %(wakes)s OR cancel_asked AND NOT %(cancel_seen)s
+        OR EXISTS (SELECT FROM new JOIN reviews v ON v.review_id = new.review_id WHERE v.state = 'answered')
+      THEN now() ELSE (SELECT to_timestamp(min(new.due)) FROM new) END,
     audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
   WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' RETURNING run_no, audit_seq, audit_head),
 gone AS (
@@ -148,6 +153,9 @@ run AS (
   FROM seen WHERE r.run_no = seen.run_no
   RETURNING r.run_no, r.state, r.audit_seq, r.audit_head, seen.free),
 pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no AND run.free),
+closed AS (
+  UPDATE reviews v SET state = 'expired', escalate_at = NULL
+  FROM run WHERE v.run_no = run.run_no AND v.state = 'open' AND run.free),
 ev AS (
   INSERT INTO audit_event(run_no, seq, body, hash)
   SELECT run_no, audit_seq, CASE WHEN free THEN %(cancelled)s::bytea ELSE %(asked)s::bytea END, audit_head FROM run)
@@ -155,7 +163,7 @@ SELECT state FROM run;
 
 -- retry_dead: the same run goes on, as if it had never crashed
 WITH run AS (
-  UPDATE runs SET state = 'queued', due_at = now(), epoch = epoch + 1, crash_count = 0, alone_crashes = 0, alone = false,
+  UPDATE runs SET state = 'queued', lane = coalesce(%(lane)s, lane), due_at = now(), epoch = epoch + 1, crash_count = 0, alone_crashes = 0, alone = false,
     cancel_asked = false, outcome = NULL, reason = NULL, updated_at = now(),
     audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
   WHERE run_id = %(run_id)s AND state = 'dead' RETURNING run_no, audit_seq, audit_head),
@@ -168,8 +176,32 @@ WITH run AS (
     audit_seq = audit_seq + 1, audit_head = sha256(audit_head || %(body)s::bytea)
   WHERE run_id = %(run_id)s AND state = 'dead' RETURNING run_no, audit_seq, audit_head),
 pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no),
+closed AS (
+  UPDATE reviews v SET state = 'expired', escalate_at = NULL
+  FROM run WHERE v.run_no = run.run_no AND v.state = 'open'),
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
 SELECT run_no FROM run;
+
+-- stranded: runs of these agents that wait for a graph version that is not among the lanes
+SELECT lane, count(*) AS runs FROM runs
+WHERE agent = ANY(%(agents)s) AND state IN ('queued', 'parked') AND lane <> ALL (%(lanes)s::text[])
+GROUP BY lane ORDER BY lane;
+
+-- move: whatever of an agent waits or is dead goes on by another version of its graph
+WITH old AS (
+  SELECT run_id, convert_to('{"at":"' || to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')
+      || '","from":' || to_json(lane) || ',"kind":"run.moved","run":"' || run_id || '","to":' || to_json(%(lane)s::text) || '}', 'UTF8') AS body
+  FROM runs WHERE agent = %(agent)s AND state IN ('queued', 'parked', 'dead') AND lane <> %(lane)s
+  ORDER BY run_id FOR NO KEY UPDATE),
+run AS (
+  UPDATE runs r SET lane = %(lane)s, updated_at = now(),
+    audit_seq = r.audit_seq + 1, audit_head = sha256(r.audit_head || old.body)
+  FROM old WHERE r.run_id = old.run_id RETURNING r.run_no, r.audit_seq, r.audit_head, old.body),
+ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, body, audit_head FROM run)
+SELECT count(*) AS runs FROM run;
+
+-- attempts: when each began, by which lease, and the trace of it; oldest first
+SELECT trace_id, epoch, started_at FROM attempts WHERE run_no = %(run_no)s ORDER BY started_at, trace_id;
 
 -- get: one run
 SELECT * FROM runs WHERE run_id = %(run_id)s;

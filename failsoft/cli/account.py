@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import click
 
+from failsoft.checkpoints.effects import Effect
 from failsoft.checkpoints.reviews import Review
 from failsoft.checkpoints.runs import Admission
 from failsoft.checkpoints.store import Store
@@ -62,7 +63,7 @@ class Account:
             reason=row["reason"] or "",
             path=_path(settings, rest),
             classification=rest.value.get("classification", {}) if rest else {},
-            results={e.node: e.response or e.reason or e.state for e in effects}
+            results={_place(e): e.response or e.reason or e.state for e in effects}
             | {name: r["result"] for name, r in tool.items() if "result" in r},
             retried={name: r["attempt"] for name, r in tool.items() if r.get("attempt")},
             reviews=[_how_to_answer(review) for review in reviews if review.state == "open"],
@@ -78,6 +79,10 @@ class Account:
             if value:
                 shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
                 click.echo(f"{name.replace('_', ' '):<15} {_one_line(shown)}")
+
+
+def _place(effect: Effect) -> str:
+    return f"{effect.node}/{effect.item_key}" if effect.item_key else effect.node
 
 
 def _path(settings: Settings, rest: Rest | None) -> list[str]:

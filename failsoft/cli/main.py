@@ -19,7 +19,7 @@ COMMANDS = {
     "graph": "Draw an agent's graph.",
     "new": "Make a package of your own agent that runs in the sandbox at once.",
     "sandbox": "Run the simulated Slack, Jira and model on this machine.",
-    "db": "Look after the database: status, migrate, stop.",
+    "db": "Look after the database: status, migrate, stop, url.",
     "doctor": "Check settings, database, connectors and routes.",
     "trace": "List and show the local traces of attempts.",
 }

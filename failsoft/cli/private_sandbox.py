@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from failsoft.errors import ConfigurationError, MissingExtraError
 from failsoft.settings import Settings, load_settings
 
+MARK = "sandbox-only"  # a file in a home whose runs only ever knew a sandbox
 REAL = ("FAILSOFT_MODEL", "FAILSOFT_JIRA_BASE_URL", "FAILSOFT_SLACK_TOKEN")
 
 
@@ -65,18 +67,53 @@ def sandbox_process(*, seed: int = 0, lag: float = 0.0) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def real_or_sandbox(say: object = None) -> Iterator[Settings]:
-    """Give the settings of the environment; where nothing is configured, those of a sandbox."""
+def real_or_sandbox(say: Callable[[str], object]) -> Iterator[Settings]:
+    """Give the settings of the environment; where nothing is configured, those of a sandbox.
+
+    Raises:
+        ConfigurationError: runs of the sandbox and of the real world would meet in one database.
+    """
     if not nothing_real():
-        yield load_settings()
+        settings = load_settings()
+        keep_apart(settings)
+        yield settings
         return
+    if os.environ.get("FAILSOFT_DSN"):
+        raise ConfigurationError(
+            "FAILSOFT_DSN is set, but no model, Jira or Slack: set them (failsoft doctor names "
+            "them), or unset FAILSOFT_DSN to try the agent in a sandbox."
+        )
     with sandbox_process() as url:
         before = dict(os.environ)
         os.environ.update(variables(url))
-        if callable(say):
-            say(f"no model, Jira or Slack is configured: using a sandbox of this command at {url}")
+        say(f"no model, Jira or Slack is configured: using a sandbox of this command at {url}")
         try:
-            yield load_settings()
+            settings = load_settings()
+            _mark(settings.home)
+            yield settings
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+def keep_apart(settings: Settings) -> None:
+    """Refuse a home whose runs were begun against a sandbox: they would end in the real Jira.
+
+    Raises:
+        ConfigurationError: it is one.
+    """
+    if settings.dsn is None and settings.profile != "sandbox" and (settings.home / MARK).exists():
+        raise ConfigurationError(
+            f"The runs in {settings.home} were begun in a sandbox and would go on in the real "
+            "world: set FAILSOFT_HOME to another folder."
+        )
+
+
+def _mark(home: Path) -> None:
+    if (home / "pg").exists() and not (home / MARK).exists():
+        raise ConfigurationError(
+            f"{home} holds runs of the real world, and nothing real is configured now: set a "
+            "model, Jira and Slack, or FAILSOFT_HOME to another folder to try a sandbox."
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    (home / MARK).touch()

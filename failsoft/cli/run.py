@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import json
+import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +53,8 @@ def command(
         raise UsageError(f"What is {source!r}? Give --text, --event FILE, or - for stdin.")
     with real_or_sandbox(lambda line: click.echo(line, err=True)) as settings:
         event = read_event(text=text, key=key, file=file or source, settings=settings)
+        if dry_run and isinstance(event, Event):  # a rehearsal must not use the real key up
+            event = replace(event, key=f"{event.key}#dry-{secrets.token_hex(4)}")
         account = asyncio.run(handle(agent, event, settings, dry_run=dry_run))
     if as_json:
         click.echo(json.dumps(account.to_json(), sort_keys=True))

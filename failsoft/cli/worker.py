@@ -6,6 +6,7 @@ import signal
 import click
 
 from failsoft.checkpoints.database import connect
+from failsoft.cli.private_sandbox import keep_apart
 from failsoft.settings import Settings, load_settings
 
 
@@ -19,6 +20,7 @@ def command(agents: tuple[str, ...], concurrency: int | None) -> None:
     run in flight comes to the end of its step and is given back; nothing is lost by kill -9 either.
     """
     settings = load_settings()
+    keep_apart(settings)
     if concurrency is not None:
         settings = settings.model_copy(update={"concurrency": concurrency})
     asyncio.run(work(list(agents), settings))

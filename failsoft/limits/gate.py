@@ -19,7 +19,8 @@ from failsoft.settings import Limit
 TEXT = files("failsoft.limits").joinpath("gate.sql").read_text("utf-8")
 # The text comes from our own package, so it is as good as a literal.
 SQL = cast("dict[str, LiteralString]", {found[1]: found[2] for found in STATEMENT.finditer(TEXT)})
-FULL = 0.02  # seconds until a full gate is asked again
+FULL = 0.05  # seconds until a full gate is asked again; doubled each time
+HELD = 3.0  # seconds that a call waits at least once its patience is spent: it parks
 JITTER = 0.1  # share by which a wait grows at random, or all come back at the same instant
 
 
@@ -100,12 +101,17 @@ class Gate:
                 await asyncio.shield(asyncio.ensure_future(self.back(slot)))
 
     async def _wait(self, key: str, *, lease: float, clock: Clock, patience: float) -> Slot:
+        again = 0
         while True:
             answer = await self.ask(key, lease=lease)
             if isinstance(answer, Slot):
                 return answer
             seconds = answer.seconds * (1 + random.random() * JITTER)
+            if answer.reason is Reason.IN_FLIGHT:
+                seconds *= 2 ** min(again, 8)
+                again += 1
             if seconds > patience:
-                raise HeldError(f"The gate of {key} holds calls back: {answer.reason}.", seconds)
+                reason = f"The gate of {key} holds calls back: {answer.reason}."
+                raise HeldError(reason, max(seconds, HELD))
             patience -= seconds
             await clock.sleep(seconds)

@@ -5,10 +5,10 @@ import contextlib
 from uuid import UUID
 
 from failsoft.checkpoints.runs import RunState
+from failsoft.errors import UnavailableError
 from failsoft.graphs.runner import Rest
 from failsoft.workers.assembly import Parts
-from failsoft.workers.heart import Heart
-from failsoft.workers.worker import worker_name
+from failsoft.workers.heart import Heart, worker_name
 
 PATIENCE = 60.0  # seconds that a run's short waits may take in all
 POLL = 0.05  # seconds
@@ -35,8 +35,13 @@ async def drive_here(parts: Parts, run_id: UUID) -> Rest | None:
             due_at = (await parts.store.runs.get(run_id))["due_at"]
             if due_at is None:
                 break
-            await asyncio.sleep(max(due_at.timestamp() - parts.services.clock.now(), POLL))
+            wait = max(due_at.timestamp() - parts.services.clock.now(), POLL)
+            if parts.services.clock.monotonic() + wait > deadline:
+                break
+            await asyncio.sleep(wait)
     finally:
+        with contextlib.suppress(UnavailableError):  # what failed here is no crash of the run
+            await parts.store.runs.give_back(worker_id, [])
         beating.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await beating

@@ -1,22 +1,23 @@
 """Deliver what lower layers wrote into the outbox: notices of reviews, at least once each."""
 
 import hashlib
+import json
 import logging
 import re
 from base64 import b32encode
 
 from failsoft.checkpoints.outbox import Message
 from failsoft.checkpoints.store import Store
-from failsoft.connectors.contract import Done, Failed, Found
+from failsoft.connectors.contract import Done, Failed, Found, NotSent
 from failsoft.connectors.slack import Slack, escape
 from failsoft.errors import ConfigurationError, PermanentError, TransientError, UnavailableError
 from failsoft.nodes.context import Services
-from failsoft.parsing import JSONObject
+from failsoft.parsing import JSON, JSONObject
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 8
-BATCH = 10
+GIVE_UP = 24 * 3600.0  # seconds of failing deliveries, about; the review stays listed all the same
+BATCH = 10  # taken one at a time: a lease must outlast one delivery
 CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]+")
 MAX_TEXT = 1_500  # characters of the source text that a notice shows
 
@@ -31,21 +32,25 @@ class OutboxWorker:
     async def deliver(self) -> int:
         """Deliver what is due; return how many messages were taken."""
         try:
-            lease = self.services.settings.timing.outbox_lease
-            messages = await self.store.outbox.take(BATCH, lease)
-            for message in messages:
-                await self._deliver(message)
+            for number in range(BATCH):
+                lease = self.services.settings.timing.outbox_lease
+                messages = await self.store.outbox.take(1, lease)
+                if not messages:
+                    return number
+                await self._deliver(messages[0])
         except UnavailableError as error:
             logger.warning("no delivery: %s", error)
             return 0
-        return len(messages)
+        return BATCH
 
     async def _deliver(self, message: Message) -> None:
         scheme, _, target = message.channel.partition(":")
         try:
             await self._send(message, scheme, target)
             await self.store.outbox.done(message)
-        except (PermanentError, ConfigurationError) as error:
+        except ConfigurationError as error:  # another worker may be set up, or this one later
+            await self._later(message, TransientError(str(error)))
+        except PermanentError as error:
             await self.store.outbox.give_up(message, str(error))
             logger.error("not delivered to %s: %s", message.channel, error)  # noqa: TRY400
         except TransientError as error:
@@ -61,13 +66,13 @@ class OutboxWorker:
                 raise PermanentError(f"there is no channel {message.channel!r}")
 
     async def _later(self, message: Message, error: TransientError) -> None:
-        if message.attempts >= ATTEMPTS:
+        timing = self.services.settings.timing
+        if message.attempts * timing.retry_cap > GIVE_UP:
             await self.store.outbox.give_up(message, str(error))
             logger.error("not delivered to %s: %s", message.channel, error)
             return
-        timing = self.services.settings.timing
-        wait = max(error.retry_after, timing.retry_first * 2**message.attempts)
-        await self.store.outbox.failed(message, str(error), min(wait, timing.retry_cap))
+        wait = min(timing.retry_first * 2 ** min(message.attempts, 16), timing.retry_cap)
+        await self.store.outbox.failed(message, str(error), max(wait, error.retry_after))
 
     async def _slack(self, message: Message, channel: str) -> None:
         """Look first when an earlier delivery may have arrived.
@@ -93,6 +98,9 @@ class OutboxWorker:
                 return
             case Failed(reason=reason):
                 raise PermanentError(reason)
+            case NotSent(reason=reason, retry_after=retry_after, rate_limited=True):
+                await self.services.cool(key, retry_after)
+                raise TransientError(reason, retry_after)
             case _:
                 raise TransientError(outcome.reason, getattr(outcome, "retry_after", 0.0))
 
@@ -102,15 +110,23 @@ def _transaction_id(key: str) -> str:
 
 
 def _text(body: JSONObject) -> str:
-    """Show the source text verbatim, escaped, and how to answer."""
+    """Show the source text and the request verbatim, quoted line by line, and how to answer.
+
+    Every line from outside stands behind a mark of its own, so that none can pass for ours.
+    """
     review_id, allowed = body.get("review_id", ""), body.get("allowed", [])
     choices = "|".join(str(choice) for choice in allowed) if isinstance(allowed, list) else ""
     question = body.get("question", body)
     asked = question if isinstance(question, dict) else {}
-    text = escape(str(asked.get("text", ""))[:MAX_TEXT])
-    reason = escape(str(asked.get("reason", "")))
-    return (
-        f"A question about a run ({asked.get('kind', '')}): {reason}\n"
-        f"> {text}\n"
-        f"Answer: failsoft reviews decide {review_id} --choice {choices}"
-    )
+    lines = [f"A question about a run ({asked.get('kind', '')}):", _quoted(asked.get("reason"))]
+    lines += ["The message:", _quoted(asked.get("text"))]
+    if asked.get("request"):
+        lines += ["What would be written:", _quoted(json.dumps(asked["request"], indent=1))]
+    lines += [f"Answer: failsoft reviews decide {review_id} --choice {choices}"]
+    return "\n".join(lines)
+
+
+def _quoted(value: JSON) -> str:
+    """Return text from outside as quoted lines in which nothing is a mention or a link."""
+    text = escape(str(value or "")[:MAX_TEXT]).replace("://", ":\u200b//")
+    return "\n".join(f"> {line}" for line in text.splitlines() or [""])

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import os
 import random
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,7 @@ from failsoft.errors import FailsoftError, UnavailableError
 from failsoft.graphs.runner import Rest, Runner
 from failsoft.nodes.context import Services
 from failsoft.workers.alone import drive_alone
-from failsoft.workers.heart import Heart
+from failsoft.workers.heart import Heart, worker_name
 from failsoft.workers.outbox import OutboxWorker
 from failsoft.workers.sweeper import Sweeper
 
@@ -65,6 +63,7 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop()`; what is in flight then comes to a durable step and is given back."""
         await self.heart.start()
+        self.heart.watch()
         timing = self.settings.timing
         sweeper = Sweeper(self.store, self.heart, timing)
         outbox = OutboxWorker(self.store, self.services)
@@ -149,8 +148,12 @@ class Worker:
     async def _suspects(self) -> None:
         """Drive what was there at two crashes alone, in a process of its own."""
         try:
-            if await self.store.runs.suspects(self.runner.lanes):
-                await drive_alone(self.agents)
+            if not await self.store.runs.suspects(self.runner.lanes):
+                return
+            limit = self.settings.timing.alone
+            if (code := await drive_alone(self.agents, limit)) > 0:
+                logger.error("driving a suspect alone ended with exit code %d", code)
+                await asyncio.sleep(self.settings.timing.lease)
         except UnavailableError as error:
             logger.warning("no look for suspects: %s", error)
 
@@ -203,7 +206,3 @@ class Worker:
     def _broken(self, task: asyncio.Future[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self.stop()
-
-
-def worker_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"

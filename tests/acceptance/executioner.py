@@ -210,7 +210,8 @@ class Executioner:
         found = {
             "tickets": len(await self.station.tickets(nonce)),
             "issues": len(world["jira"]["issues"]),
-            "replies": len(world["slack"]["messages"]),
+            # besides the notice of a question, which is no reply and comes at least once
+            "replies": sum("thread_ts" in message for message in world["slack"]["messages"]),
             "marks": len(world["slack"]["reactions"]),
             "asked": world["model"]["calls"],
             "run": row["state"],

@@ -118,3 +118,46 @@ async def test_a_write_in_a_loop_is_told_apart_by_its_key(
         assert (await bench.drive_on(run_id)).state is RunState.DONE
         assert [i["fields"]["summary"] for i in sandbox.issues()] == ["1", "2", "3"]
         assert len(await bench.effects(run_id)) == 3
+
+
+async def test_subgraphs_with_nodes_of_one_name_write_once_each(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    def part(name: str) -> Any:
+        graph = ResilientGraph(name)
+        graph.add_write(
+            "create", Jira.create_issue, request=lambda state: ticket({**state, "item": name})
+        )
+        return graph.add_path(START, "create", END).compile()
+
+    graph = ResilientGraph("parts")
+    graph.add_node("first", part("first"))
+    graph.add_node("second", part("second"))
+    graph.add_path(START, "first", "second", END)
+    async with bench_of(graph) as bench:
+        run_id = await bench.admit()
+        assert (await bench.drive_on(run_id)).state is RunState.DONE
+        assert [i["fields"]["summary"] for i in sandbox.issues()] == ["first", "second"]
+        assert len(await bench.effects(run_id)) == 2
+
+
+async def test_two_tasks_that_share_a_write_end_the_run_and_never_write_twice(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    """Started by Send without an item: nobody can tell the two writes apart."""
+
+    async def split(state: State) -> Command[Any]:
+        sends = [Send("create", {"event": state["event"], "n": n}) for n in (1, 2)]
+        return Command(goto=sends)
+
+    graph = ResilientGraph("sharing")
+    graph.add_node("split", split, destinations=("create",))
+    graph.add_write(
+        "create", Jira.create_issue, request=lambda state: ticket({**state, "item": "x"})
+    )
+    graph.add_path(START, "split").add_path("create", END)
+    async with bench_of(graph) as bench:
+        rest = await bench.drive(await bench.admit())
+        assert rest.state is RunState.DEAD
+        assert "key" in rest.reason
+        assert len(sandbox.issues()) <= 1

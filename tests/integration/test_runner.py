@@ -22,6 +22,7 @@ from failsoft.nodes.policy import Budget, Retry
 from failsoft.nodes.state import Json
 from failsoft.nodes.state import RunState as State
 from failsoft.settings import Settings
+from tests.conftest import Sandbox
 from tests.integration.bench import LEASE, BenchOf, bench_for
 
 POST = "POST /jira/rest/api/3/issue"
@@ -58,7 +59,9 @@ def classifying_graph(**options: Any) -> ResilientGraph:
     return graph.add_path(START, "classify", "create", END)
 
 
-async def test_a_run_classifies_writes_once_and_is_done(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_a_run_classifies_writes_once_and_is_done(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
     async with bench_of(classifying_graph()) as bench:
         rest = await bench.drive(await bench.admit())
         assert rest.state is RunState.DONE
@@ -67,7 +70,7 @@ async def test_a_run_classifies_writes_once_and_is_done(bench_of: BenchOf, sandb
 
 
 async def test_a_malformed_answer_is_asked_again_with_what_was_wrong(
-    bench_of: BenchOf, sandbox: Any
+    bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
     sandbox.faults(
         {"match": MODEL, "kind": "content", "content": "prose", "nth": [1]},
@@ -81,7 +84,7 @@ async def test_a_malformed_answer_is_asked_again_with_what_was_wrong(
 
 
 async def test_answers_that_stay_malformed_fall_to_the_keyword_rules(
-    bench_of: BenchOf, sandbox: Any
+    bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
     sandbox.faults({"match": MODEL, "kind": "content", "content": "prose"})
     async with bench_of(classifying_graph()) as bench:
@@ -91,7 +94,7 @@ async def test_answers_that_stay_malformed_fall_to_the_keyword_rules(
         assert len(sandbox.issues()) == 1
 
 
-async def test_when_nobody_can_classify_a_person_does(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_when_nobody_can_classify_a_person_does(bench_of: BenchOf, sandbox: Sandbox) -> None:
     sandbox.faults({"match": MODEL, "kind": "status", "status": 500})
     async with bench_of(classifying_graph(retry=Retry(attempts=2))) as bench:
         run_id = await bench.admit("qwertz")
@@ -107,7 +110,7 @@ async def test_when_nobody_can_classify_a_person_does(bench_of: BenchOf, sandbox
 
 
 async def test_a_long_retry_after_parks_the_run_and_one_ticket_results(
-    bench_of: BenchOf, sandbox: Any
+    bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
     sandbox.faults(
         {"match": POST, "kind": "status", "status": 429, "headers": {"Retry-After": "3"},
@@ -125,7 +128,7 @@ async def test_a_long_retry_after_parks_the_run_and_one_ticket_results(
 
 @pytest.mark.parametrize("kind", ["drop_after", "malformed", "truncate", "status_after"])
 async def test_a_lost_answer_is_looked_for_and_not_sent_again(
-    kind: str, bench_of: BenchOf, sandbox: Any
+    kind: str, bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
     sandbox.faults({"match": POST, "kind": kind, "nth": [1]})
     async with bench_of(small_graph()) as bench:
@@ -144,7 +147,7 @@ async def test_a_lost_answer_is_looked_for_and_not_sent_again(
     ],
 )
 async def test_an_unknown_outcome_ends_as_one_ticket(
-    fault: dict[str, Any], bench_of: BenchOf, sandbox: Any
+    fault: dict[str, Any], bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
     sandbox.faults({"match": POST, "nth": [1], **fault})
     async with bench_of(small_graph()) as bench:
@@ -154,7 +157,7 @@ async def test_an_unknown_outcome_ends_as_one_ticket(
 
 
 async def test_a_refused_write_is_edited_by_a_person_and_sent_as_a_new_generation(
-    bench_of: BenchOf, sandbox: Any
+    bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
     sandbox.faults({"match": POST, "kind": "status", "status": 400, "nth": [1]})
     async with bench_of(small_graph()) as bench:
@@ -171,7 +174,7 @@ async def test_a_refused_write_is_edited_by_a_person_and_sent_as_a_new_generatio
 
 
 async def test_spent_attempts_ask_a_person_whose_retry_starts_afresh(
-    bench_of: BenchOf, sandbox: Any
+    bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
     limited = {"status": 429, "headers": {"Retry-After": "0"}}
     sandbox.faults({"match": POST, "kind": "status", "nth": [1, 2], **limited})
@@ -185,11 +188,9 @@ async def test_spent_attempts_ask_a_person_whose_retry_starts_afresh(
 
 
 async def test_a_write_that_is_not_required_lets_the_run_go_on(
-    bench_of: BenchOf, sandbox: Any
+    bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
-    graph = small_graph()
-    request = {"channel": "nowhere", "thread_ts": "1.0", "text": "hello"}
-    graph.add_write("reply", Slack.reply, request=lambda _: request, required=False)
+    request = {"channel": "XNOWHERE", "thread_ts": "1.0", "text": "hello"}
     other = ResilientGraph("replying")
     other.add_write("reply", Slack.reply, request=lambda _: request, required=False)
     other.add_write("create", Jira.create_issue, request=ticket)
@@ -201,7 +202,7 @@ async def test_a_write_that_is_not_required_lets_the_run_go_on(
         assert len(sandbox.issues()) == 1
 
 
-async def test_ignore_ends_the_run_and_says_so(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_ignore_ends_the_run_and_says_so(bench_of: BenchOf, sandbox: Sandbox) -> None:
     sandbox.faults({"match": POST, "kind": "status", "status": 403})
     async with bench_of(small_graph()) as bench:
         run_id = await bench.admit()
@@ -249,7 +250,9 @@ async def test_a_second_tool_leaves_its_result_where_the_first_would(bench_of: B
         assert rest.value["tool"]["find"]["result"] == {"customer": "from cache"}
 
 
-async def test_a_run_over_its_calls_degrades_to_the_rules(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_a_run_over_its_calls_degrades_to_the_rules(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
     sandbox.faults({"match": MODEL, "kind": "content", "content": "prose"})
     async with bench_of(classifying_graph(budget=Budget(llm_calls=1))) as bench:
         rest = await bench.drive_on(await bench.admit("the whole site is down for everyone"))
@@ -257,7 +260,7 @@ async def test_a_run_over_its_calls_degrades_to_the_rules(bench_of: BenchOf, san
         assert sandbox.state()["model"]["calls"] == 1
 
 
-async def test_a_run_over_its_steps_asks_a_person(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_a_run_over_its_steps_asks_a_person(bench_of: BenchOf, sandbox: Sandbox) -> None:
     sandbox.faults({"match": MODEL, "kind": "content", "content": "prose"})
     async with bench_of(classifying_graph(budget=Budget(steps=2))) as bench:
         run_id = await bench.admit()
@@ -265,7 +268,7 @@ async def test_a_run_over_its_steps_asks_a_person(bench_of: BenchOf, sandbox: An
         assert "2 steps" in (await bench.review(run_id)).question["reason"]
 
 
-async def test_a_dry_run_writes_nothing(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_a_dry_run_writes_nothing(bench_of: BenchOf, sandbox: Sandbox) -> None:
     async with bench_of(small_graph()) as bench:
         run_id = await bench.admit(dry_run=True)
         rest = await bench.drive(run_id)
@@ -288,7 +291,7 @@ async def test_a_users_own_interrupt_is_a_question_and_gets_the_value(bench_of: 
         assert rest.outcome == "told 7"
 
 
-async def test_an_approval_step_waits_for_accept(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_an_approval_step_waits_for_accept(bench_of: BenchOf, sandbox: Sandbox) -> None:
     graph = ResilientGraph("approving")
     graph.add_human("approve", via=["log:desk"])
     graph.add_write("create", Jira.create_issue, request=ticket)
@@ -301,7 +304,7 @@ async def test_an_approval_step_waits_for_accept(bench_of: BenchOf, sandbox: Any
         assert len(sandbox.issues()) == 1
 
 
-async def test_a_cancelled_run_writes_nothing_more(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_a_cancelled_run_writes_nothing_more(bench_of: BenchOf, sandbox: Sandbox) -> None:
     async with bench_of(small_graph()) as bench:
         run_id = await bench.admit()
         claim = await bench.claim(run_id)
@@ -311,7 +314,7 @@ async def test_a_cancelled_run_writes_nothing_more(bench_of: BenchOf, sandbox: A
 
 
 async def test_a_cancelled_run_first_decides_the_write_in_the_air(
-    bench_of: BenchOf, sandbox: Any
+    bench_of: BenchOf, sandbox: Sandbox
 ) -> None:
     sandbox.faults({"match": POST, "kind": "late_commit", "seconds": 0.4, "nth": [1]})
     async with bench_of(small_graph(retry=Retry(attempts=3, first=5.0))) as bench:
@@ -325,7 +328,7 @@ async def test_a_cancelled_run_first_decides_the_write_in_the_air(
 
 
 async def test_a_driver_whose_lease_was_taken_writes_nothing(
-    bench_of: BenchOf, sandbox: Any, database: Database
+    bench_of: BenchOf, sandbox: Sandbox, database: Database
 ) -> None:
     async with bench_of(small_graph()) as bench:
         run_id = await bench.admit()
@@ -345,7 +348,7 @@ async def test_a_driver_whose_lease_was_taken_writes_nothing(
 
 
 async def test_a_durable_answer_of_the_model_is_not_asked_for_again(
-    bench_of: BenchOf, sandbox: Any, database: Database
+    bench_of: BenchOf, sandbox: Sandbox, database: Database
 ) -> None:
     """Killed after the answer was settled and before the step was: the same question is known."""
     async with bench_of(classifying_graph()) as bench:
@@ -361,7 +364,9 @@ async def test_a_durable_answer_of_the_model_is_not_asked_for_again(
         assert len(sandbox.issues()) == 1
 
 
-async def test_an_undecidable_write_is_named_by_a_person(bench_of: BenchOf, sandbox: Any) -> None:
+async def test_an_undecidable_write_is_named_by_a_person(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
     """Every look for it is refused, so nobody can prove anything: it is not sent again."""
     sandbox.faults(
         {"match": POST, "kind": "drop_after", "nth": [1]},
@@ -380,7 +385,7 @@ async def test_an_undecidable_write_is_named_by_a_person(bench_of: BenchOf, sand
 
 
 async def test_secrets_are_in_no_checkpoint_trace_or_table(
-    settings: Settings, database: Database, sandbox: Any
+    settings: Settings, database: Database, sandbox: Sandbox
 ) -> None:
     canary = "canary-7f3a91"
     secret = settings.model_copy(update={"jira_token": SecretStr(canary)})
@@ -400,3 +405,80 @@ async def test_secrets_are_in_no_checkpoint_trace_or_table(
     assert traces
     assert canary not in traces
     assert json.dumps(canary) not in traces
+
+
+async def test_a_plain_function_is_a_tool_too(bench_of: BenchOf) -> None:
+    graph = ResilientGraph("tools")
+    graph.add_tool("find", lambda state: {"length": len(state["event"]["text"])})
+    graph.add_path(START, "find", END)
+    async with bench_of(graph) as bench:
+        rest = await bench.drive(await bench.admit("12345"))
+        assert rest.value["tool"]["find"]["result"] == {"length": 5}
+
+
+async def test_looking_for_a_write_is_no_attempt_to_write(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    sandbox.faults(
+        {"match": POST, "kind": "drop_after", "nth": [1]},
+        {
+            "match": "POST /jira/rest/api/3/issue/bulkfetch",
+            "kind": "status",
+            "status": 503,
+            "nth": [1, 2, 3],
+        },
+    )
+    async with bench_of(small_graph(retry=Retry(attempts=1))) as bench:
+        rest = await bench.drive_on(await bench.admit())
+        assert rest.state is RunState.DONE
+        assert len(sandbox.issues()) == 1
+
+
+async def test_a_retry_after_the_steps_are_spent_grants_them_anew(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    sandbox.faults({"match": MODEL, "kind": "content", "content": "prose", "nth": [1]})
+    async with bench_of(classifying_graph(budget=Budget(steps=1))) as bench:
+        run_id = await bench.admit()
+        assert (await bench.drive_on(run_id)).reason == "person"
+        rest = await bench.answer(run_id, "retry")
+        assert rest.value["classification"]["source"] == "model"
+
+
+async def test_a_dry_run_asks_but_rings_at_nobodys_desk(bench_of: BenchOf) -> None:
+    graph = ResilientGraph("approving").add_human("approve", via=["slack:#desk"])
+    graph.add_write("create", Jira.create_issue, request=ticket)
+    async with bench_of(graph.add_path(START, "approve", "create", END)) as bench:
+        assert (await bench.drive(await bench.admit(dry_run=True))).reason == "person"
+        assert await bench.parts.store.outbox.pending() == 0
+
+
+async def test_a_write_that_was_never_claimed_shows_its_request_to_the_person(
+    bench_of: BenchOf,
+) -> None:
+    graph = ResilientGraph("lost")
+    graph.add_write(
+        "create", Jira.create_issue, request=lambda state: {**ticket(state), "project": ""}
+    )
+    async with bench_of(graph.add_path(START, "create", END)) as bench:
+        run_id = await bench.admit()
+        await bench.drive_on(run_id)
+        assert (await bench.review(run_id)).question["request"]["issue_type"] == "Bug"
+
+
+async def test_no_attempt_begins_after_the_deadline_of_a_retry(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    limited = {"status": 429, "headers": {"Retry-After": "5"}}
+    sandbox.faults({"match": POST, "kind": "status", **limited})
+    async with bench_of(small_graph(retry=Retry(attempts=9, deadline=1.0))) as bench:
+        assert (await bench.drive(await bench.admit())).reason == "person"
+
+
+async def test_a_value_that_postgres_refuses_makes_the_run_dead_and_not_the_database_away(
+    bench_of: BenchOf,
+) -> None:
+    graph = ResilientGraph("nul")
+    graph.add_node("plain", lambda state: {"status": f"{state['event']['key']}\x00"})
+    async with bench_of(graph.add_path(START, "plain", END)) as bench:
+        assert (await bench.drive(await bench.admit())).state is RunState.DEAD
