@@ -109,8 +109,10 @@ class Database:
                         raise ConnectionTimeout(reason) from None
 
     async def _check(self, connection: AsyncConnection[DictRow]) -> None:
-        with Watch(connection, self.lease / 4):
+        with Watch(connection, self.lease / 4) as watch:
             await AsyncConnectionPool.check_connection(connection)
+        if watch.cut:  # the answer came, but too late: it cannot be used any more
+            raise ConnectionTimeout("the check of a pooled connection took too long")
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from failsoft.checkpoints import audit
+from failsoft.checkpoints.claims import RunState
 from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.fence import fenced
 from failsoft.checkpoints.lease import Lease
@@ -95,7 +96,8 @@ class Reviews:
 
         Raises:
             NotFoundError: there is no such review.
-            UsageError: it was answered or has expired, or the answer does not fit it.
+            UsageError: it was answered or has expired, its run has ended or is dead, or the answer
+                does not fit it.
         """
         by, value = clean_text(by), clean_json(value)
         async with self.database.transaction() as connection:
@@ -174,8 +176,15 @@ def _check(row: DictRow, choice: str, value: JSON) -> None:
         raise UsageError(
             f"Review {row['review_id']} was already answered by {row['answered_by']} at {at}."
         )
+    run_id, run_state = row["run_id"], RunState(row["run_state"])
+    if run_state in {RunState.DONE, RunState.CANCELLED}:
+        raise UsageError(f"Run {run_id} is {run_state}: it asks nothing any more.")
     if row["state"] == ReviewState.EXPIRED:
-        raise UsageError(f"Review {row['review_id']} has expired: retry the dead run instead.")
+        raise UsageError(
+            f"Review {row['review_id']} has expired: `failsoft dead retry {run_id}` asks it again."
+        )
+    if run_state is RunState.DEAD:
+        raise UsageError(f"Run {run_id} is dead: `failsoft dead retry {run_id}` before you answer.")
     labels = row["question"].get("labels")
     if labels and choice == "respond" and value not in labels:
         raise UsageError(f"The labels are {', '.join(labels)}; not {value!r}.")

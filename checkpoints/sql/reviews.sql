@@ -24,7 +24,7 @@ SELECT run_no FROM run;
 SELECT r.run_id FROM reviews v JOIN runs r USING (run_no) WHERE v.review_id = %(review_id)s FOR NO KEY UPDATE OF r;
 
 -- get: one review
-SELECT v.*, r.run_id FROM reviews v JOIN runs r USING (run_no) WHERE v.review_id = %(review_id)s;
+SELECT v.*, r.run_id, r.state AS run_state FROM reviews v JOIN runs r USING (run_no) WHERE v.review_id = %(review_id)s;
 
 -- list: the most urgent open ones first, of the others the newest
 SELECT v.*, r.run_id FROM reviews v JOIN runs r USING (run_no) WHERE v.state = %(state)s

@@ -103,6 +103,40 @@ async def test_an_answer_that_comes_before_the_park_makes_it_due_at_once(
     assert [d.interrupt_id for d in await store.parks.deliverable(again)] == ["i"]
 
 
+async def test_an_answer_that_came_before_the_claim_makes_the_park_due_at_once(
+    store: Store, database: Database
+) -> None:
+    first = await driven(store)
+    await open_review(database, first)
+    await answer(database, first.run_id)  # the worker dies before it could park
+    await store.runs.settle(first, RunState.QUEUED)
+    second = await claim(store)
+    assert second is not None
+    assert second.wakes == 1
+
+    await store.runs.park(second, [Park(interrupt_id="i", kind="person", review_id="r")])
+
+    third = await claim(store)
+    assert third is not None
+    assert [d.interrupt_id for d in await store.parks.deliverable(third)] == ["i"]
+
+
+async def test_the_answer_to_another_question_does_not_make_a_park_due(
+    store: Store, database: Database
+) -> None:
+    first = await driven(store)
+    for review_id in ("r", "old"):
+        await open_review(database, first, review_id)
+    await answer(database, first.run_id, "old")
+    await store.runs.settle(first, RunState.QUEUED)
+    second = await claim(store)
+    assert second is not None
+
+    await store.runs.park(second, [Park(interrupt_id="i", kind="person", review_id="r")])
+
+    assert await claim(store) is None
+
+
 async def test_a_park_replaces_the_parks_before_it(store: Store) -> None:
     first = await driven(store)
     await store.runs.park(

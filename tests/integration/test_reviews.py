@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import pytest
@@ -372,18 +372,82 @@ async def test_a_run_that_is_being_driven_does_not_die_of_an_old_question(store:
     assert (await store.runs.get(lease.run_id))["state"] == "running"
 
 
-async def test_the_question_of_a_run_that_has_ended_is_closed_without_a_word(
+async def discarded(store: Store, lease: Lease) -> None:
+    await store.runs.settle(lease, RunState.DEAD)
+    await store.runs.discard_dead(lease.run_id, "ann")
+
+
+async def cancelled_while_parked(store: Store, lease: Lease) -> None:
+    await store.runs.park(lease, [Park(interrupt_id="i", kind="timer", due_at=9e9)])
+    assert await store.runs.cancel(lease.run_id) is RunState.CANCELLED
+
+
+ENDS: dict[str, Callable[[Store, Lease], Awaitable[None]]] = {
+    "done": lambda store, lease: store.runs.settle(lease, RunState.DONE),
+    "cancelled by its driver": lambda store, lease: store.runs.settle(lease, RunState.CANCELLED),
+    "cancelled while parked": cancelled_while_parked,
+    "discarded": discarded,
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_the_questions_of_a_run_end_with_it_and_without_a_word(
+    store: Store, database: Database, end: Callable[[Store, Lease], Awaitable[None]]
+) -> None:
+    lease = await drive(store)
+    answered = await ask(store, lease, task="answered")
+    await store.reviews.answer(answered, choice="accept", by="ann")
+    left_open = await ask(store, lease, task="open", escalations=["email:lead"])
+    told = await keys(database)
+
+    await end(store, lease)
+
+    reviews = {each.review_id: each for each in await store.reviews.of_run(lease.run_no)}
+    assert reviews[answered].state is ReviewState.ANSWERED
+    assert reviews[left_open].state is ReviewState.EXPIRED
+    assert reviews[left_open].escalate_at is None
+    assert await keys(database) == told
+    with pytest.raises(UsageError, match=f"Run {lease.run_id} is (done|cancelled)"):
+        await store.reviews.answer(left_open, choice="accept", by="bob")
+
+
+@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.DEAD])
+async def test_the_questions_of_a_run_that_may_go_on_stay_open(
+    store: Store, state: RunState
+) -> None:
+    lease = await drive(store)
+    review_id = await ask(store, lease)
+
+    await store.runs.settle(lease, state)
+
+    assert (await store.reviews.get(review_id)).state is ReviewState.OPEN
+
+
+async def test_the_question_of_a_dead_run_is_answered_only_after_its_retry(store: Store) -> None:
+    lease = await drive(store)
+    review_id = await ask(store, lease)
+    await store.runs.settle(lease, RunState.DEAD)
+
+    with pytest.raises(UsageError, match=f"failsoft dead retry {lease.run_id}"):
+        await store.reviews.answer(review_id, choice="accept", by="ann")
+    assert (await store.reviews.get(review_id)).state is ReviewState.OPEN
+
+    await store.runs.retry_dead(lease.run_id)
+    await store.reviews.answer(review_id, choice="accept", by="ann")
+
+
+async def test_the_late_question_of_a_dead_run_is_closed_without_a_word(
     store: Store, database: Database
 ) -> None:
     lease = await drive(store)
     review_id = await ask(store, lease, step=SOON, escalations=["email:lead"])
-    await store.runs.settle(lease, RunState.DONE)
+    await store.runs.settle(lease, RunState.DEAD)
     await asyncio.sleep(2 * SOON)
 
     await store.reviews.escalate()
 
     assert (await store.reviews.get(review_id)).state is ReviewState.EXPIRED
-    assert (await store.runs.get(lease.run_id))["state"] == "done"
+    assert (await store.runs.get(lease.run_id))["state"] == "dead"
     assert len(await keys(database)) == len(CHANNELS)
     assert await store.audit.verify(lease.run_id)
 

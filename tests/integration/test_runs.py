@@ -54,7 +54,7 @@ async def test_a_claim_brings_the_event_as_it_was_admitted(store: Store) -> None
 
     claim = await claim_one(store)
 
-    assert (claim.agent, claim.event) == ("a", event(thread="k0"))
+    assert (claim.agent, claim.lane, claim.event) == ("a", LANE, event(thread="k0"))
     assert (claim.lease.epoch, claim.lease.dry_run, claim.cancel_asked) == (1, True, False)
 
 
