@@ -192,7 +192,7 @@ def test_index_lag_hides_a_new_issue_from_search_but_not_from_direct_reads(
     assert jira_http.get(f"/issue/{key}").status_code == 200
     fetched = jira_http.post("/issue/bulkfetch", json={"issueIdsOrKeys": [key]}).json()
     assert len(fetched["issues"]) == 1
-    time.sleep(1.1)  # noqa: TID251 - the sandbox's clock is the real one
+    time.sleep(1.1)
     assert found(jira_http, 'labels = "fs-1"') == [key]
 
 
@@ -201,7 +201,7 @@ def test_index_lag_shows_an_edited_issue_as_it_was(
 ) -> None:
     sandbox.reset(lag=1.0)
     key = create(jira_http, labels=["old"])
-    time.sleep(1.1)  # noqa: TID251 - the sandbox's clock is the real one
+    time.sleep(1.1)
     edit = jira_http.put(f"/issue/{key}", json={"fields": {"labels": ["new"]}})
     assert edit.status_code == 204
     assert (found(jira_http, "labels = old"), found(jira_http, "labels = new")) == ([key], [])

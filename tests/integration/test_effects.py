@@ -10,12 +10,7 @@ from failsoft.checkpoints.effects import Effect, EffectState, transaction_id
 from failsoft.checkpoints.lease import Lease
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
-from failsoft.errors import (
-    InvalidGraphError,
-    LeaseLostError,
-    NotFoundError,
-    RunCancelledError,
-)
+from failsoft.errors import InvalidGraphError, LeaseLostError, NotFoundError
 from failsoft.events import Event
 
 LANE = "triage@1"
@@ -186,37 +181,6 @@ async def test_of_two_tasks_that_claim_one_write_the_second_is_told_to_use_a_key
     kinds = [event.kind for event in await store.audit.events(lease.run_id)]
     assert kinds.count("effect.claimed") == 1
     assert await store.audit.verify(lease.run_id)
-
-
-async def test_a_cancelled_run_begins_no_write(store: Store) -> None:
-    lease = await drive(store)
-    effect = await claim(store, lease)
-    await store.effects.settle(lease, effect, EffectState.WAITING)
-    await store.runs.cancel(lease.run_id)
-    before = await store.audit.events(lease.run_id)
-
-    with pytest.raises(RunCancelledError):
-        await store.effects.take(lease, node="write", within=WITHIN)
-    with pytest.raises(RunCancelledError):
-        await store.effects.claim(
-            lease, node="other", operation="o", request={}, mark={}, within=1, settle=1
-        )
-
-    [same] = await store.effects.of_run(lease.run_no)
-    assert (same.state, same.attempts) == (EffectState.WAITING, 1)
-    assert await store.audit.events(lease.run_id) == before
-
-
-async def test_a_cancelled_run_still_decides_the_write_that_is_in_the_air(store: Store) -> None:
-    lease = await drive(store)
-    await claim(store, lease)
-    await store.runs.cancel(lease.run_id)
-
-    unknown = await store.effects.take(lease, node="write", within=WITHIN)
-    await store.effects.settle(lease, unknown, EffectState.DONE, external_id="KEY-1")
-
-    [effect] = await store.effects.of_run(lease.run_no)
-    assert (effect.state, effect.external_id) == (EffectState.DONE, "KEY-1")
 
 
 async def test_a_verdict_is_refused_when_the_write_has_moved_on(store: Store) -> None:

@@ -1,4 +1,4 @@
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -7,7 +7,7 @@ from failsoft.checkpoints.parks import Park
 from failsoft.checkpoints.runs import Admission, Claim, RunState
 from failsoft.checkpoints.store import Store
 from failsoft.errors import NotFoundError, UsageError
-from failsoft.events import Event, Ignored, run_id_of
+from failsoft.events import MAX_KEY, Event, Ignored, run_id_of
 
 LANE = "a@1"
 
@@ -64,6 +64,99 @@ async def test_a_replay_is_a_new_dry_run_with_the_next_number(store: Store) -> N
     assert [row["dry_run"] for row in rows] == [True, False]
     assert [row["lane"] for row in rows] == [LANE, "a@2"]
     assert {row["replay_of"] for row in rows} == {origin.run_id}
+
+
+async def test_the_longest_event_key_can_be_replayed_again_and_again(store: Store) -> None:
+    origin = await store.runs.admit("a", LANE, event("k" * MAX_KEY))
+    other = await store.runs.admit("a", LANE, event("k" * (MAX_KEY - 1) + "x"))
+
+    replays = [await store.runs.replay(run.run_id, write=False) for run in (origin, origin, other)]
+
+    rows = [await store.runs.get(replay.run_id) for replay in replays]
+    assert len({row["run_id"] for row in rows}) == 3
+    assert [row["replay_of"] for row in rows] == [origin.run_id, origin.run_id, other.run_id]
+    assert await claim_one(store)
+
+
+async def test_a_dead_run_is_retried_in_the_lane_that_was_given(store: Store) -> None:
+    admission = await store.runs.admit("a", LANE, event())
+    await store.runs.settle((await claim_one(store)).lease, RunState.DEAD)
+
+    await store.runs.retry_dead(admission.run_id, lane="a@2")
+
+    assert (await store.runs.get(admission.run_id))["lane"] == "a@2"
+
+
+async def in_each_state(store: Store, agent: str, lane: str) -> dict[RunState, UUID]:
+    """Leave one run of the agent in every state."""
+    left = {}
+    for state in RunState:
+        run_id = (await store.runs.admit(agent, lane, event(f"{agent}-{state}"))).run_id
+        left[state] = run_id
+        if state is RunState.QUEUED:
+            continue
+        worker = await store.workers.register("w", 60.0)
+        claim = await store.runs.claim_one(worker, run_id)
+        assert claim is not None
+        if state is RunState.PARKED:
+            await store.runs.park(
+                claim.lease, [Park(interrupt_id="i", kind="person", review_id="r")]
+            )
+        elif state is not RunState.RUNNING:
+            await store.runs.settle(claim.lease, state)
+    return left
+
+
+async def test_what_waits_for_a_version_that_nobody_here_has_is_counted_by_lane(
+    store: Store,
+) -> None:
+    for agent, lane in (("a", "a@1"), ("a2", "a@2"), ("b", "b@1"), ("c", "c@1")):
+        await in_each_state(store, agent, lane)
+
+    rows = await store.runs.stranded(["a@2", "b@1"], ["a", "a2", "b"])
+
+    assert rows == [{"lane": "a@1", "runs": 2}]
+    assert await store.runs.stranded([], ["b"]) == [{"lane": "b@1", "runs": 2}]
+
+
+async def test_what_waits_or_is_dead_is_moved_and_the_move_is_in_its_chain(store: Store) -> None:
+    left = await in_each_state(store, "a", LANE)
+    others = await in_each_state(store, "b", "b@1")
+
+    assert await store.runs.move("a", "a@2") == 3
+    assert await store.runs.move("a", "a@2") == 0
+
+    moved = {RunState.QUEUED, RunState.PARKED, RunState.DEAD}
+    for state, run_id in left.items():
+        row, events = await store.runs.get(run_id), await store.audit.events(run_id)
+        assert (row["state"], row["lane"]) == (state, "a@2" if state in moved else LANE)
+        facts = [each.facts for each in events if each.kind == "run.moved"]
+        assert facts == ([{"from": LANE, "to": "a@2"}] if state in moved else [])
+        assert await store.audit.verify(run_id)
+    assert {(await store.runs.get(run_id))["lane"] for run_id in others.values()} == {"b@1"}
+
+
+async def test_a_moved_run_is_driven_in_its_new_lane(store: Store) -> None:
+    admission = await store.runs.admit("a", "a@0", event())
+    await store.runs.move("a", LANE)
+
+    claim = await claim_one(store)
+
+    assert (claim.lease.run_id, claim.lane) == (admission.run_id, LANE)
+
+
+async def test_the_attempts_of_a_run_are_read_oldest_first(store: Store) -> None:
+    await store.runs.admit("a", LANE, event())
+    traces = [uuid4(), uuid4()]
+    for trace in traces:
+        claim = await claim_one(store)
+        await store.runs.begin(claim.lease, trace)
+        await store.runs.settle(claim.lease, RunState.QUEUED)
+
+    rows = await store.runs.attempts(claim.lease.run_no)
+
+    assert [(row["trace_id"], row["epoch"]) for row in rows] == [(traces[0], 1), (traces[1], 2)]
+    assert rows[0]["started_at"] < rows[1]["started_at"]
 
 
 async def test_a_run_that_nobody_drives_is_cancelled_at_once(store: Store) -> None:
