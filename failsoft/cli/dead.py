@@ -9,6 +9,7 @@ import click
 from failsoft.checkpoints.database import connect
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
+from failsoft.cli.lanes import present_lane
 from failsoft.cli.table import confirm, escaped, show_facts, show_json, show_table, when
 from failsoft.settings import load_settings
 
@@ -63,10 +64,12 @@ async def _list(agent: str | None, limit: int) -> list[dict[str, Any]]:
 async def _retry(run: str) -> dict[str, Any]:
     async with connect(load_settings()) as database:
         runs = Store.of(database).runs
-        run_id = (await runs.find(run))["run_id"]
-        await runs.retry_dead(run_id)
+        row = await runs.find(run)
+        run_id = row["run_id"]
+        await runs.retry_dead(run_id, lane=present_lane(row["agent"]))
         await runs.ring()
-        return {"run_id": run_id, "state": (await runs.get(run_id))["state"]}
+        now = await runs.get(run_id)
+        return {"run_id": run_id, "state": now["state"], "lane": now["lane"]}
 
 
 async def _discard(run: str, by: str, *, yes: bool) -> dict[str, Any]:

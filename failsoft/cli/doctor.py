@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,11 +74,14 @@ async def examine(agent: str | None, settings: Settings) -> list[Check]:
         *_settings(settings),
         await _checked("home", lambda: asyncio.to_thread(_home, settings.home)),
     ]
-    checks += [_binaries(settings), await _checked("database", lambda: _database(settings))]
+    database = await _checked("database", lambda: _database(settings))
+    checks += [_binaries(settings), database]
     if agent is not None:
         loaded = await _checked("agent", lambda: _agent(agent))
         checks.append(loaded)
         graph = _load(agent) if loaded.health is Health.OK else None
+        if graph is not None and database.health is Health.OK:
+            checks.append(await _checked("waiting runs", partial(_waiting, settings, graph, agent)))
     needed = _connectors(graph) if graph else set()
     checks += await _outside(settings, needed)
     if graph is not None and agent is not None and (folder := _folder(agent)):
@@ -139,6 +143,22 @@ async def _database(settings: Settings) -> str:
         counts = await Store.of(database).runs.counts()
         held = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
         return f"{database.address.name} answers and lacks no migration; runs: {held or 'none'}"
+
+
+async def _waiting(settings: Settings, graph: "ResilientGraph", agent: str) -> str:
+    """Raise ConfigurationError when runs wait for another version of the graph."""
+    from failsoft.checkpoints.database import connect  # noqa: PLC0415
+    from failsoft.checkpoints.store import Store  # noqa: PLC0415
+
+    async with connect(settings) as database:
+        rows = await Store.of(database).runs.stranded([graph.lane], [graph.agent])
+    if rows:
+        held = ", ".join(f"{row['runs']} for {row['lane']}" for row in rows)
+        raise ConfigurationError(
+            f"runs wait for other versions of the graph ({held}): run their worker, or"
+            f" `failsoft runs move {agent}`."
+        )
+    return f"none waits for another version than {graph.lane}"
 
 
 async def _agent(name: str) -> str:

@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from failsoft.errors import ConfigurationError, MissingExtraError
 from failsoft.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from failsoft.checkpoints.runs import Runs
 
 MARK = "sandbox-only"  # a file in a home whose runs only ever knew a sandbox
 REAL = ("FAILSOFT_MODEL", "FAILSOFT_JIRA_BASE_URL", "FAILSOFT_SLACK_TOKEN")
@@ -71,12 +74,10 @@ def real_or_sandbox(say: Callable[[str], object]) -> Iterator[Settings]:
     """Give the settings of the environment; where nothing is configured, those of a sandbox.
 
     Raises:
-        ConfigurationError: runs of the sandbox and of the real world would meet in one database.
+        ConfigurationError: nothing is configured but a database, which must know no sandbox.
     """
     if not nothing_real():
-        settings = load_settings()
-        keep_apart(settings)
-        yield settings
+        yield load_settings()
         return
     if os.environ.get("FAILSOFT_DSN"):
         raise ConfigurationError(
@@ -88,32 +89,32 @@ def real_or_sandbox(say: Callable[[str], object]) -> Iterator[Settings]:
         os.environ.update(variables(url))
         say(f"no model, Jira or Slack is configured: using a sandbox of this command at {url}")
         try:
-            settings = load_settings()
-            _mark(settings.home)
-            yield settings
+            yield load_settings()
         finally:
             os.environ.clear()
             os.environ.update(before)
 
 
-def keep_apart(settings: Settings) -> None:
-    """Refuse a home whose runs were begun against a sandbox: they would end in the real Jira.
+async def keep_apart(settings: Settings, runs: "Runs") -> None:
+    """Refuse to drive runs of a sandbox in the real world, or the other way round.
+
+    A home of the embedded database knows one of the two; with FAILSOFT_DSN its owner decides.
 
     Raises:
-        ConfigurationError: it is one.
+        ConfigurationError: they would meet.
     """
-    if settings.dsn is None and settings.profile != "sandbox" and (settings.home / MARK).exists():
+    note = settings.home / MARK
+    if settings.dsn is not None or (settings.profile == "sandbox" and note.exists()):
+        return
+    if settings.profile == "sandbox":
+        if any((await runs.counts()).values()):
+            raise ConfigurationError(
+                f"{settings.home} holds runs of the real world, and nothing real is configured "
+                "now: set a model, Jira and Slack, or FAILSOFT_HOME to another folder."
+            )
+        note.touch()
+    elif note.exists():
         raise ConfigurationError(
             f"The runs in {settings.home} were begun in a sandbox and would go on in the real "
             "world: set FAILSOFT_HOME to another folder."
         )
-
-
-def _mark(home: Path) -> None:
-    if (home / "pg").exists() and not (home / MARK).exists():
-        raise ConfigurationError(
-            f"{home} holds runs of the real world, and nothing real is configured now: set a "
-            "model, Jira and Slack, or FAILSOFT_HOME to another folder to try a sandbox."
-        )
-    home.mkdir(parents=True, exist_ok=True)
-    (home / MARK).touch()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from failsoft.checkpoints.database import connect
-from failsoft.cli.private_sandbox import real_or_sandbox
+from failsoft.cli.private_sandbox import keep_apart, real_or_sandbox
 from failsoft.errors import InvalidEventError, UsageError
 from failsoft.events import MAX_TEXT, Event, Ignored
 from failsoft.parsing import JSONObject, clean_text, parse_object
@@ -112,6 +112,7 @@ async def handle(
 
     graph = load_graph(agent)
     async with connect(settings) as database, assemble([graph], database, settings) as parts:
+        await keep_apart(settings, parts.store.runs)
         admission = await enter(parts.store.runs, graph.agent, graph.lane, event, dry_run=dry_run)
         if isinstance(admission, Ignored):
             return Account.of_ignored(admission)

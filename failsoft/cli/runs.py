@@ -1,9 +1,9 @@
 """failsoft runs: what became of events, and how to send one on its way again."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-from uuid import UUID
 
 import click
 
@@ -13,6 +13,7 @@ from failsoft.checkpoints.effects import Effect
 from failsoft.checkpoints.reviews import Review, ReviewState
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
+from failsoft.cli.lanes import move, present_lane
 from failsoft.cli.table import confirm, escaped, indented, show_facts, show_json, show_table, when
 from failsoft.errors import UsageError
 from failsoft.settings import Settings, load_settings
@@ -27,10 +28,13 @@ ENDED = {RunState.DONE, RunState.DEAD}
 
 @click.group("runs")
 def command() -> None:
-    """List, show, resume, cancel and replay runs.
+    """List, show, resume, cancel, replay and move runs.
 
     RUN is a run id, the first 6 or more characters of one, or an event key.
     """
+
+
+command.add_command(move)
 
 
 @command.command("list")
@@ -54,7 +58,7 @@ def show(run: str, *, as_json: bool) -> None:
     """Show a run: its writes, questions, attempts with their traces, and audit events."""
     settings = load_settings()
     file = asyncio.run(_file(run, settings))
-    attempts = file.attempts(settings)
+    attempts = file.traced(settings)
     if as_json:
         show_json(file.to_json(attempts))
     else:
@@ -96,22 +100,23 @@ class File:
     """Everything that is known of one run."""
 
     row: dict[str, Any]
+    attempts: Sequence[dict[str, Any]]
     effects: list[Effect]
     reviews: list[Review]
     events: list[AuditEvent]
     verified: bool
 
-    def attempts(self, settings: Settings) -> list[dict[str, Any]]:
+    def traced(self, settings: Settings) -> list[dict[str, Any]]:
         """Return when each attempt began and where its trace is."""
         folder, template = settings.home / "traces", settings.trace_url_template
         return [
             {
-                "at": event.at,
-                "trace_id": str(event.facts["trace"]),
-                "trace": link_of(UUID(str(event.facts["trace"])), folder=folder, template=template),
+                "at": attempt["started_at"],
+                "epoch": attempt["epoch"],
+                "trace_id": attempt["trace_id"],
+                "trace": link_of(attempt["trace_id"], folder=folder, template=template),
             }
-            for event in self.events
-            if event.kind == "run.attempt"
+            for attempt in self.attempts
         ]
 
     def to_json(self, attempts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -135,6 +140,7 @@ async def _file(run: str, settings: Settings) -> File:
         row = await store.runs.find(run)
         return File(
             row=row,
+            attempts=await store.runs.attempts(row["run_no"]),
             effects=await store.effects.of_run(row["run_no"]),
             reviews=list(await store.reviews.of_run(row["run_no"])),
             events=await store.audit.events(row["run_id"]),
@@ -195,13 +201,16 @@ async def _replay(run: str, *, write: bool, yes: bool) -> dict[str, Any]:
         row = await store.runs.find(run)
         if write:
             confirm(f"Write everything that run {row['run_id']} wrote once more?", yes=yes)
-        admission = await store.runs.replay(row["run_id"], write=write)
+        admission = await store.runs.replay(
+            row["run_id"], write=write, lane=present_lane(row["agent"])
+        )
         await store.runs.ring()
         workers = await store.workers.live()
         replayed = await store.runs.get(admission.run_id)
         return {
             "run_id": admission.run_id,
             "state": replayed["state"],
+            "lane": replayed["lane"],
             "replay_of": replayed["replay_of"],
             "dry_run": replayed["dry_run"],
             "hint": _hint(replayed, working=bool(workers)),
@@ -249,7 +258,7 @@ def _show(file: File, attempts: list[dict[str, Any]]) -> None:
     rows = [(each.review_id, each.node, each.state, each.answered_by) for each in file.reviews]
     show_table(("review", "node", "state", "answered by"), rows, empty="none")
     click.echo("\nattempts")
-    traced = [(attempt["at"], attempt["trace"]) for attempt in attempts]
+    traced = [(when(attempt["at"]), attempt["trace"]) for attempt in attempts]
     show_table(("at", "trace"), traced, empty="none")
     click.echo("\naudit")
     happened = [(event.seq, event.at, event.kind) for event in file.events]

@@ -20,7 +20,6 @@ def command(agents: tuple[str, ...], concurrency: int | None) -> None:
     run in flight comes to the end of its step and is given back; nothing is lost by kill -9 either.
     """
     settings = load_settings()
-    keep_apart(settings)
     if concurrency is not None:
         settings = settings.model_copy(update={"concurrency": concurrency})
     asyncio.run(work(list(agents), settings))
@@ -35,6 +34,7 @@ async def work(agents: list[str], settings: Settings) -> None:
 
     graphs = [load_graph(name) for name in agents]
     async with connect(settings) as database, assemble(graphs, database, settings) as parts:
+        await keep_apart(settings, parts.store.runs)
         worker = Worker(parts.runner, store=parts.store, services=parts.services, agents=agents)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

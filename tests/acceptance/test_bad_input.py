@@ -125,9 +125,26 @@ def test_a_text_of_one_megabyte_is_handled(shell: Shell) -> None:
 @pytest.mark.parametrize("command", [["runs", "list"], ["run", "slack-jira", "--text", "x"]])
 def test_a_database_that_does_not_answer(shell: Shell, command: list[str]) -> None:
     dsn = f"postgresql://me:{SECRET}@127.0.0.1:1/failsoft"
-    said = shell.refused(*command, code=UNAVAILABLE, FAILSOFT_DSN=dsn)
+    said = shell.refused(*command, code=UNAVAILABLE, FAILSOFT_DSN=dsn, FAILSOFT_MODEL="openai:x")
     assert "127.0.0.1:1/failsoft does not answer" in said
     assert SECRET not in said
+
+
+def test_a_production_database_never_meets_a_sandbox(shell: Shell) -> None:
+    said = shell.refused(
+        "run", "slack-jira", "--text", "x", code=CONFIGURATION,
+        FAILSOFT_DSN="postgresql://me@127.0.0.1:1/failsoft",
+    )  # fmt: skip
+    assert "unset FAILSOFT_DSN to try the agent in a sandbox" in said
+
+
+def test_runs_of_a_sandbox_never_meet_the_real_world(shell: Shell) -> None:
+    shell.run("run", "slack-jira", "--text", "begun in a sandbox")
+    said = shell.refused(
+        "run", "slack-jira", "--text", "x", code=CONFIGURATION,
+        FAILSOFT_MODEL="openai:gpt-5-mini", FAILSOFT_MODEL_API_KEY="k",
+    )  # fmt: skip
+    assert "begun in a sandbox" in said
 
 
 def test_a_dsn_that_is_none(shell: Shell) -> None:

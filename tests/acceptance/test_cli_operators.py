@@ -26,6 +26,7 @@ from failsoft.checkpoints.migrate import migrate
 from failsoft.checkpoints.parks import Park
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
+from failsoft.cli.private_sandbox import MARK
 from failsoft.events import Event
 from failsoft.parsing import JSON
 
@@ -51,13 +52,15 @@ class Desk:
             cwd=cwd or self.home,
         )
 
-    def type(self, *arguments: str, code: int = 0, cwd: Path | None = None) -> str:
+    def type(
+        self, *arguments: str, code: int = 0, cwd: Path | None = None, out: bool = False
+    ) -> str:
         """Run a command; return what it printed, or said on stderr when it was refused."""
         with self.popen(*arguments, cwd=cwd) as process:
-            out, err = process.communicate(timeout=60)
-        assert process.returncode == code, err
-        assert "Traceback" not in err
-        return err if code else out
+            printed, said = process.communicate(timeout=60)
+        assert process.returncode == code, said
+        assert "Traceback" not in said
+        return said if code and not out else printed
 
     def read(self, *arguments: str) -> Any:
         return json.loads(self.type(*arguments, "--json"))
@@ -78,6 +81,7 @@ def desk() -> Iterator[Desk]:
     with tempfile.TemporaryDirectory(prefix="failsoft-") as folder:
         home = Path(folder)
         home.chmod(0o711)
+        (home / MARK).touch()  # all runs here only ever knew a sandbox
         server = EmbeddedPostgres(home / "pg", fsync=False)
         dsn = server.start()
         asyncio.run(migrate(dsn))
@@ -163,12 +167,15 @@ def test_show_has_the_writes_the_reviews_the_traces_and_a_chain_that_verifies(
     shown = desk.read("runs", "show", f"key-{agent}")
     assert [effect["transaction_id"] for effect in shown["effects"]] == [transaction_id]
     assert [review["review_id"] for review in shown["reviews"]] == [f"review-{agent}"]
-    assert shown["attempts"][0]["trace"].endswith(f"{UUID(int=7)}.jsonl")
+    [attempt] = shown["attempts"]
+    assert (attempt["trace_id"], attempt["epoch"]) == (str(UUID(int=7)), 1)
+    assert attempt["trace"].endswith(f"{UUID(int=7)}.jsonl")
     kinds = [event["kind"] for event in shown["audit"]["events"]]
     assert kinds[:3] == ["run.admitted", "run.attempt", "effect.claimed"]
     assert shown["audit"]["verified"] is True
     text = desk.type("runs", "show", f"key-{agent}")
     assert transaction_id in text
+    assert str(UUID(int=7)) in text
     assert "the chain verifies" in text
 
 
@@ -227,6 +234,33 @@ def test_a_replay_is_a_new_run_that_writes_nothing_unless_it_is_told_to(
     wet = desk.read("runs", "replay", run_id, "--write", "--yes")
     assert (wet["replay_of"], wet["dry_run"]) == (run_id, False)
     assert len({run_id, dry["run_id"], wet["run_id"]}) == 3
+
+
+def test_runs_of_an_older_version_are_named_by_the_doctor_and_moved(desk: Desk) -> None:
+    async def left_behind(store: Store) -> list[UUID]:
+        event = Event(key=f"old-{uuid4().hex}", source="cli", text="x")
+        waits = await store.runs.admit("slack-jira", "slack-jira@old", event)
+        dead = await died(store, "slack-jira")
+        return [waits.run_id, dead]
+
+    waits, dead = desk.ask(left_behind)
+    try:
+        report = json.loads(desk.type("doctor", "slack-jira", "--json", code=3, out=True))
+        [check] = [check for check in report["checks"] if check["name"] == "waiting runs"]
+        assert check["health"] == "wrong"
+        assert "1 for slack-jira@old" in check["detail"]
+        assert "failsoft runs move slack-jira" in check["detail"]
+
+        replayed = desk.read("runs", "replay", str(dead))
+        assert "--yes" in desk.type("runs", "move", "slack-jira", code=2)
+        moved = desk.read("runs", "move", "slack-jira", "--yes")
+        assert (moved["moved"], moved["lane"]) == (2, replayed["lane"])
+        assert desk.read("runs", "show", str(waits))["run"]["lane"] == moved["lane"]
+        assert desk.read("dead", "retry", str(dead))["lane"] == moved["lane"]
+        assert desk.read("runs", "move", "slack-jira", "--yes")["moved"] == 0
+    finally:
+        for row in desk.read("runs", "list", "--agent", "slack-jira", "--state", "queued"):
+            desk.type("runs", "cancel", row["run_id"], "--yes")
 
 
 def test_a_label_that_was_not_offered_is_refused_and_the_review_stays_open(

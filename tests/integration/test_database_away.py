@@ -1,4 +1,4 @@
-"""What a network that swallows everything does to us, and what counts as a database that is away."""
+"""A network that swallows everything, and what else counts as a database that is away."""
 
 import asyncio
 import time
@@ -61,9 +61,9 @@ async def wire_to(dsn: str) -> AsyncIterator[Wire]:
         yield wire
     finally:
         server.close()
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        wire.thawed.set()
+        # The clients are closed by now, so that each pump comes to its end.
+        await asyncio.wait_for(asyncio.gather(*serving, return_exceptions=True), 10)
 
 
 @pytest.fixture
@@ -91,6 +91,12 @@ async def use_a_transaction(database: Database) -> None:
         await connection.execute("SELECT 1")
 
 
+async def freeze_in_use(database: Database, wire: Wire) -> None:
+    async with database.connection() as connection:  # checked by now: the statement hangs
+        wire.thawed.clear()
+        await connection.execute("SELECT 1")
+
+
 @pytest.mark.parametrize("use", [use_all, use_a_transaction])
 async def test_a_frozen_network_gives_the_caller_an_error_within_the_lease(
     remote: Database, wire: Wire, use: Callable[[Database], Awaitable[None]]
@@ -104,25 +110,15 @@ async def test_a_frozen_network_gives_the_caller_an_error_within_the_lease(
     assert time.monotonic() - before < LEASE
 
 
-async def test_a_statement_whose_answer_is_swallowed_ends_within_the_lease_and_says_so(
+async def test_a_swallowed_answer_is_waited_for_no_longer_than_the_lease_which_is_said(
     remote: Database, wire: Wire
 ) -> None:
-    async with remote.connection() as connection:  # checked by now: only the statement can hang
-        wire.thawed.clear()
-        before = time.monotonic()
-        with pytest.raises(psycopg.OperationalError):
-            await connection.execute("SELECT 1")
-        assert LEASE / 2 < time.monotonic() - before < 1.2 * LEASE
-    wire.thawed.set()
+    before = time.monotonic()
 
-
-async def test_the_error_about_a_swallowed_answer_names_the_time(
-    remote: Database, wire: Wire
-) -> None:
     with pytest.raises(DatabaseUnavailableError, match=r"no answer within 1\.6 s"):
-        async with remote.connection() as connection:
-            wire.thawed.clear()
-            await connection.execute("SELECT 1")
+        await freeze_in_use(remote, wire)
+
+    assert LEASE / 2 < time.monotonic() - before < 1.2 * LEASE
 
 
 async def test_a_connection_that_gave_no_answer_is_never_used_again(
@@ -130,29 +126,12 @@ async def test_a_connection_that_gave_no_answer_is_never_used_again(
 ) -> None:
     [first] = await remote.all(PID)
     with pytest.raises(DatabaseUnavailableError):
-        async with remote.connection() as connection:
-            wire.thawed.clear()
-            await connection.execute("SELECT 1")
+        await freeze_in_use(remote, wire)
     wire.thawed.set()
 
     [second] = await remote.all(PID)
 
     assert first != second
-
-
-async def test_a_caller_who_is_cancelled_on_a_frozen_network_leaves_within_the_lease(
-    remote: Database, wire: Wire
-) -> None:
-    wire.thawed.clear()
-    task = asyncio.ensure_future(remote.all("SELECT 1"))
-    await asyncio.sleep(LEASE / 8)
-    before = time.monotonic()
-
-    task.cancel()
-    with pytest.raises((asyncio.CancelledError, DatabaseUnavailableError)):
-        await task
-
-    assert time.monotonic() - before < LEASE
 
 
 async def test_the_kernel_is_told_to_notice_a_dead_peer_unless_the_dsn_says_how(dsn: str) -> None:
@@ -185,7 +164,7 @@ WRONG = {
     "syntax": ("SELEKT 1", psycopg.errors.SyntaxError),
     "no such table": ("SELECT * FROM nowhere", psycopg.errors.UndefinedTable),
     "division by zero": ("SELECT 1 / 0", psycopg.errors.DivisionByZero),
-    "too long": ("SELECT 'ab'::int", psycopg.errors.InvalidTextRepresentation),
+    "no number": ("SELECT 'ab'::int", psycopg.errors.InvalidTextRepresentation),
     "twice": (
         "INSERT INTO ignored VALUES ('a', 'k', 'r'), ('a', 'k', 'r')",
         psycopg.errors.UniqueViolation,
@@ -207,7 +186,7 @@ async def test_what_says_nothing_against_the_statement_is_a_database_that_is_awa
 ) -> None:
     async with Database(dsn, lease=LEASE, size=1) as database:
         with pytest.raises(DatabaseUnavailableError):
-            await database.all(statement)  # type: ignore[arg-type]  # no literal, but ours
+            await database.all(statement)
 
 
 @pytest.mark.parametrize(("statement", "error"), WRONG.values(), ids=WRONG)
@@ -215,4 +194,4 @@ async def test_what_is_wrong_with_a_statement_or_its_values_is_said_as_it_is(
     database: Database, statement: str, error: type[psycopg.Error]
 ) -> None:
     with pytest.raises(error):
-        await database.all(statement)  # type: ignore[arg-type]  # no literal, but ours
+        await database.all(statement)
