@@ -11,7 +11,6 @@ from failsoft.limits.gate import Gate, Held, Reason, Slot
 from failsoft.settings import Limit
 
 OPEN = Limit(rate=1_000_000, burst=1_000, in_flight=1_000)
-SLOW = Limit(rate=10, burst=1, in_flight=1_000)  # two at once, then one in 0.1 s
 NARROW = Limit(rate=1_000_000, burst=1_000, in_flight=1)
 
 
