@@ -1,5 +1,6 @@
 """Drive one claimed run to its next rest: done, parked, or dead. The resume rules stand here."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ class Runner:
         except LeaseLostError as error:
             return Rest(run_id=claim.lease.run_id, trace_id=trace_id, state=None, reason=str(error))
         except RunCancelledError as error:
-            return await self._end(claim, trace_id, RunState.CANCELLED, reason=str(error))
+            return await self._cancelled(claim, trace_id, str(error))
         except GraphDrained:
             return await self._end(claim, trace_id, RunState.QUEUED, reason="the worker drains")
         except (UnavailableError, ConfigurationError):
@@ -109,6 +110,13 @@ class Runner:
         except Exception as error:
             logger.exception("run %s cannot go on", claim.lease.run_id)
             return await self._end(claim, trace_id, RunState.DEAD, reason=describe(error))
+
+    async def _cancelled(self, claim: Claim, trace_id: UUID, reason: str) -> Rest:
+        """End a cancelled run, or let it go on where a branch still has a write in the air."""
+        if await self._decided(claim):
+            return await self._end(claim, trace_id, RunState.CANCELLED, reason=reason)
+        after = self.services.settings.timing.send
+        return await self._end(claim, trace_id, RunState.QUEUED, reason=reason, after=after)
 
     async def _decided(self, claim: Claim) -> bool:
         """Tell whether no write is in the air: only then may a cancelled run end."""
@@ -164,7 +172,9 @@ class Runner:
 
     async def _generic_review(self, claim: Claim, interrupt: Interrupt) -> str:
         """Ask what a user's own interrupt() asks."""
-        review_id = review_id_of(claim.lease.run_id, interrupt.id)
+        # A node with two interrupts asks the second under the id of the first.
+        asked = json.dumps([interrupt.id, interrupt.value], sort_keys=True, default=str)
+        review_id = review_id_of(claim.lease.run_id, asked)
         desk = self.desks[claim.lane] if not claim.lease.dry_run else Desk()
         await self.store.reviews.open(
             claim.lease,
@@ -188,11 +198,12 @@ class Runner:
         outcome: str = "",
         reason: str = "",
         value: Mapping[str, Any] | None = None,
+        after: float = 0.0,
     ) -> Rest:
         final: RunState | None = state
         try:
             await self.store.runs.settle(
-                claim.lease, state, outcome=outcome or None, reason=reason or None
+                claim.lease, state, outcome=outcome or None, reason=reason or None, after=after
             )
         except LeaseLostError as error:
             final, reason = None, str(error)

@@ -8,7 +8,7 @@ proven absence is sent again.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from failsoft.checkpoints.effects import Effect, Effects, EffectState
 from failsoft.checkpoints.lease import Lease
@@ -225,6 +225,17 @@ class Delivery:
         )
         return self.effect
 
+    async def cancelled(self, error: RunCancelledError) -> NoReturn:
+        """Stop here, unless a parallel branch has a write in the air: that one is decided first.
+
+        Ending the superstep now would end the other branch's search with it, again and again.
+        """
+        open_states = {EffectState.IN_FLIGHT, EffectState.UNKNOWN}
+        for effect in await self.effects.of_run(self.lease.run_no):
+            if effect.state in open_states:
+                raise HeldError(f"{error}; a write is still in the air", self.within) from error
+        raise error
+
     @asynccontextmanager
     async def passing(self, request: Json) -> AsyncIterator[None]:
         """Pass the gate for one step; a 429 in it keeps everybody away for as long as it says."""
@@ -232,6 +243,8 @@ class Delivery:
         try:
             async with self.services.passing(key, within=self.within):
                 yield
+        except RunCancelledError as error:
+            await self.cancelled(error)
         except RateLimitedError as error:
             await self.services.cool(key, error.retry_after)
             raise

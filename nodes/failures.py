@@ -59,7 +59,8 @@ def note_of(error: FailsoftError) -> ErrorNote:
 
 
 def describe(error: BaseException) -> str:
-    text = str(error)[:MAX_REASON]
+    """Return the error's class and first line; further lines of a database quote its rows."""
+    text = str(error).strip().partition("\n")[0][:MAX_REASON]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

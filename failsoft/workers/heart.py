@@ -53,7 +53,7 @@ class Heart:
         except UnavailableError as error:
             logger.warning("no heartbeat: %s", error)
             self.unbroken_since = self.clock.monotonic()
-            return before - self.last_beat < self.timing.lease
+            return self.unbroken_since - self.last_beat < self.timing.lease
         if alive:
             if before - self.last_beat > self.timing.lease:
                 self.unbroken_since = before
@@ -66,6 +66,7 @@ class Heart:
         done, _ = await asyncio.wait([beating], timeout=self.timing.heartbeat)
         if not done:
             beating.cancel()  # not awaited: it may take as long as the line is frozen
+            beating.add_done_callback(_forget)
             raise DatabaseUnavailableError("no answer within a heartbeat")
         return beating.result()
 
@@ -95,6 +96,12 @@ class Heart:
         """Leave cleanly, so that nobody has to wait for the lease to run out."""
         if self.worker_id is not None:
             await self.workers.leave(self.worker_id)
+
+
+def _forget(task: asyncio.Future[bool]) -> None:
+    """Take note of how a heartbeat ended that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def worker_name() -> str:

@@ -64,6 +64,7 @@ class Worker:
         """Work until `stop()`; what is in flight then comes to a durable step and is given back."""
         await self.heart.start()
         self.heart.watch()
+        await self._warn_of_stranded()
         timing = self.settings.timing
         sweeper = Sweeper(self.store, self.heart, timing)
         outbox = OutboxWorker(self.store, self.services)
@@ -79,6 +80,16 @@ class Worker:
             await self._drain()
         with contextlib.suppress(UnavailableError):
             await self.heart.stop()
+
+    async def _warn_of_stranded(self) -> None:
+        """Name the runs that wait for a version of our graphs which nobody may have any more."""
+        lanes = self.runner.lanes
+        agents = [lane.partition("@")[0] for lane in lanes]
+        for row in await self.store.runs.stranded(lanes, agents):
+            logger.warning(
+                "%d runs wait for %s, which this worker has not: keep a worker of that version, "
+                "or `failsoft runs move AGENT`", row["runs"], row["lane"],
+            )  # fmt: skip
 
     async def _dispatch(self) -> None:
         """Claim as much as there is room for, or wait for the bell, a time, or a free place."""

@@ -161,3 +161,27 @@ async def test_two_tasks_that_share_a_write_end_the_run_and_never_write_twice(
         assert rest.state is RunState.DEAD
         assert "key" in rest.reason
         assert len(sandbox.issues()) <= 1
+
+
+async def test_a_cancel_lets_the_other_branch_decide_its_write_first(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    """Branch a's ticket may be there or not; branch b has not written and must not now."""
+    slow: list[str] = []
+
+    async def work(state: State) -> str:
+        if state["item"] == "b" and not slow:
+            slow.append("b")
+            raise TransientError("busy", 3.0)
+        return "found"
+
+    sandbox.faults({"match": "POST /jira/rest/api/3/issue", "kind": "drop_before", "nth": [1]})
+    async with bench_of(nested(work, [])) as bench:
+        run_id = await bench.admit()
+        assert (await bench.drive(run_id)).state is RunState.PARKED
+        await bench.parts.store.runs.cancel(run_id)
+        assert (await bench.drive_on(run_id)).state is RunState.CANCELLED
+        states = {effect.item_key: effect.state for effect in await bench.effects(run_id)}
+        assert states.keys() == {"a"}
+        assert states["a"] not in {"in_flight", "unknown"}
+        assert sandbox.issues() == []

@@ -482,3 +482,18 @@ async def test_a_value_that_postgres_refuses_makes_the_run_dead_and_not_the_data
     graph.add_node("plain", lambda state: {"status": f"{state['event']['key']}\x00"})
     async with bench_of(graph.add_path(START, "plain", END)) as bench:
         assert (await bench.drive(await bench.admit())).state is RunState.DEAD
+
+
+async def test_two_questions_of_one_node_are_two_reviews(bench_of: BenchOf) -> None:
+    def plain(state: State) -> dict[str, Any]:
+        assert state["event"]
+        return {"status": f"{interrupt('first?')} and {interrupt('second?')}"}
+
+    graph = ResilientGraph("asking")
+    graph.add_node("plain", plain)
+    async with bench_of(graph.add_path(START, "plain", END)) as bench:
+        run_id = await bench.admit()
+        await bench.drive(run_id)
+        assert (await bench.answer(run_id, "respond", "one")).reason == "person"
+        assert (await bench.review(run_id)).question["value"] == "second?"
+        assert (await bench.answer(run_id, "respond", "two")).outcome == "one and two"
