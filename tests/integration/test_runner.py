@@ -497,3 +497,15 @@ async def test_two_questions_of_one_node_are_two_reviews(bench_of: BenchOf) -> N
         assert (await bench.answer(run_id, "respond", "one")).reason == "person"
         assert (await bench.review(run_id)).question["value"] == "second?"
         assert (await bench.answer(run_id, "respond", "two")).outcome == "one and two"
+
+
+async def test_a_second_model_is_asked_before_the_rules(
+    bench_of: BenchOf, sandbox: Sandbox, settings: Settings
+) -> None:
+    sandbox.faults({"match": MODEL, "kind": "content", "content": "prose", "nth": [1, 2, 3]})
+    settings.second_model = "openai:sandbox-keywords-b"
+    async with bench_of(classifying_graph()) as bench:
+        rest = await bench.drive(await bench.admit("bug: the app crashes with an error"))
+        assert rest.value["classification"]["source"] == "model"
+        assert rest.value["tool"]["classify"]["model"] == 1
+        assert sandbox.state()["model"]["calls"] == 4
