@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := check
 BIN := .venv/bin
+TESTS_AT_ONCE ?= 3
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .PHONY: install lock format lint types layers test cover build check demo clean soak test-langgraph-dev help
@@ -26,7 +27,7 @@ types: ## mypy, strict
 layers: ## Each layer imports only the layers below it
 	$(BIN)/lint-imports --no-logo
 test: install ## Every test: unit, contract, integration, acceptance; no service is needed
-	$(BIN)/pytest --numprocesses 3
+	$(BIN)/pytest --numprocesses $(TESTS_AT_ONCE)
 test-langgraph-dev: ## `langgraph dev` serves the shipped agent: an environment of its own
 	test -x .venv-langgraph-dev/bin/python || python3 -m venv .venv-langgraph-dev
 	.venv-langgraph-dev/bin/python -m pip install --quiet --editable '.[demo]' 'langgraph-cli[inmem]' pytest-timeout pytest-randomly pytest-xdist
@@ -34,7 +35,7 @@ test-langgraph-dev: ## `langgraph dev` serves the shipped agent: an environment 
 soak: install ## The long proofs: 300 messages, five seeds
 	for seed in 1 2 3 4 5; do $(BIN)/failsoft demo --messages 300 --seed $$seed --json || exit 1; done
 cover: install ## Which lines no test of this process reached
-	$(BIN)/pytest --numprocesses 3 --cov
+	$(BIN)/pytest --numprocesses $(TESTS_AT_ONCE) --cov
 build: install ## Wheel and sdist, with the locked setuptools
 	$(BIN)/uv build --no-build-isolation --quiet
 check: install lint types layers ## What CI checks without running a test

@@ -49,7 +49,7 @@ def _import(module: str) -> ModuleType:
             raise UnknownAgentError(
                 f"There is no module {module!r}: is the package installed, or in this folder?"
             ) from None
-        raise
+        raise UnknownAgentError(f"Importing {module} failed: {describe(error)}") from error
     except FailsoftError:
         raise
     except Exception as error:
@@ -61,8 +61,17 @@ def _needs_nothing(function: FunctionType) -> bool:
     return all(parameter.default is not parameter.empty for parameter in parameters)
 
 
+def _called(function: FunctionType, path: str) -> object:
+    try:
+        return function()
+    except FailsoftError:
+        raise
+    except Exception as error:
+        raise UnknownAgentError(f"Calling {path} failed: {describe(error)}") from error
+
+
 def _graph(found: object, path: str) -> ResilientGraph:
-    made = found() if inspect.isfunction(found) and _needs_nothing(found) else found
+    made = _called(found, path) if inspect.isfunction(found) and _needs_nothing(found) else found
     graph = made.builder if isinstance(made, CompiledStateGraph) else made
     if not isinstance(graph, ResilientGraph):
         raise UnknownAgentError(f"{path} is {type(graph).__name__}, not a ResilientGraph.")

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import LiteralString, Self
 
 from psycopg import AsyncConnection, OperationalError
@@ -136,6 +137,7 @@ async def connect(settings: Settings) -> AsyncIterator[Database]:
     # Only here: whoever has a database of his own needs no embedded server.
     from failsoft.checkpoints.embedded import EmbeddedPostgres  # noqa: PLC0415
 
+    _keep_out_of_git(settings.home)
     server = EmbeddedPostgres(settings.home / "pg")
     dsn = await asyncio.to_thread(server.start)
     try:
@@ -148,6 +150,15 @@ async def connect(settings: Settings) -> AsyncIterator[Database]:
 
 def _database(dsn: str, settings: Settings) -> Database:
     return Database(dsn, lease=settings.timing.lease, size=settings.concurrency + 4)
+
+
+def _keep_out_of_git(home: Path) -> None:
+    """Messages of customers lie in here, and the folder often stands in somebody's repository."""
+    note = home / ".gitignore"
+    with suppress(OSError):  # a home that cannot be written is named by who needs it
+        if not note.exists():
+            home.mkdir(parents=True, exist_ok=True)
+            note.write_text("*\n", encoding="utf-8")
 
 
 def _limits(lease: float) -> str:

@@ -6,6 +6,7 @@ by Postgres; YAML aliases expand without bound.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -50,7 +51,9 @@ def parse_json(
     if len(raw) > max_bytes:
         raise InvalidDataError(f"The JSON has {len(raw)} bytes; {max_bytes} are allowed.")
     try:
-        value: JSON = json.loads(raw, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        value: JSON = json.loads(
+            raw, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite
+        )
     except RecursionError:
         raise InvalidDataError(_too_deep(max_depth)) from None
     except ValueError as error:
@@ -96,6 +99,14 @@ def _unique_keys(pairs: list[tuple[str, JSON]]) -> JSONObject:
 
 def _no_constant(name: str) -> JSON:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    """Read a number; 1e999 would become Infinity, which is no JSON and Postgres refuses."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is beyond what a number can be")
+    return number
 
 
 def _depth(value: object, limit: int) -> int:

@@ -3,8 +3,16 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from failsoft.errors import ConfigurationError
 
@@ -12,19 +20,23 @@ from failsoft.errors import ConfigurationError
 class Timing(BaseModel):
     """How long things may take; every field is in seconds."""
 
-    lease: float = 20.0
-    heartbeat: float = 5.0
-    sweep: float = 5.0
-    poll: float = 1.0
-    connect: float = 5.0
-    read: float = 30.0
-    send: float = 35.0
-    model: float = 60.0
-    settle: float | None = None  # None: each connector's own
-    retry_first: float = 1.0
-    retry_cap: float = 300.0
-    outbox_lease: float = 60.0
-    alone: float = 900.0  # a suspect that is driven alone and never rests is ended
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    lease: float = Field(default=20.0, gt=0)
+    heartbeat: float = Field(default=5.0, gt=0)
+    sweep: float = Field(default=5.0, gt=0)
+    poll: float = Field(default=1.0, gt=0)
+    connect: float = Field(default=5.0, gt=0)
+    read: float = Field(default=30.0, gt=0)
+    send: float = Field(default=35.0, gt=0)
+    model: float = Field(default=60.0, gt=0)
+    settle: float | None = Field(default=None, ge=0)  # None: each connector's own
+    retry_first: float = Field(default=1.0, gt=0)
+    retry_cap: float = Field(default=300.0, gt=0)
+    outbox_lease: float = Field(default=60.0, gt=0)
+    alone: float = Field(
+        default=900.0, gt=0
+    )  # a suspect that is driven alone and never rests is ended
 
 
 SANDBOX_TIMING = Timing(
@@ -74,12 +86,25 @@ class Settings(BaseSettings):
     limits: dict[str, Limit] = Field(default_factory=dict)
     trace_url_template: str | None = None
 
+    @field_validator("slack_token", "jira_token", "model_api_key")
+    @classmethod
+    def _one_line(cls, secret: SecretStr | None) -> SecretStr | None:
+        """Take the line end off that a file leaves, and refuse what no HTTP header can carry."""
+        if secret is None:
+            return None
+        value = secret.get_secret_value().strip()
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError("it holds a character that no token has; copy it again")
+        return SecretStr(value)
+
     @model_validator(mode="after")
     def _time_the_sandbox(self) -> Self:
         """Take the sandbox's times where none was set by itself."""
         if self.profile == "sandbox":
             chosen = {name: getattr(self.timing, name) for name in self.timing.model_fields_set}
             self.timing = SANDBOX_TIMING.model_copy(update=chosen)
+        if self.timing.heartbeat > self.timing.lease / 2:
+            raise ValueError("timing: a heartbeat must fit twice into a lease")
         return self
 
     @property
@@ -104,4 +129,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         variable = "FAILSOFT_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"{variable}: {first['msg']}.") from None
+        said = str(first["msg"]).removeprefix("Value error, ")
+        raise ConfigurationError(f"{variable.removesuffix('_')}: {said}.") from None
+    except SettingsError as error:  # JSON is asked for where a group is set in one variable
+        raise ConfigurationError(f"{str(error).partition(chr(10))[0]}: it is not JSON.") from None

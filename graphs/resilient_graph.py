@@ -144,7 +144,10 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         for name, ends in self._plumbing_ends().items():
             if name in self.nodes:
                 self.nodes[name].ends = _unique(ends)
-        return super().validate(interrupt)
+        try:
+            return super().validate(interrupt)
+        except ValueError as error:
+            raise InvalidGraphError(f"{self.agent}: {error}") from error
 
     @property
     def version(self) -> str:

@@ -108,7 +108,8 @@ class Runner:
             reason = f"the graph took more than {SAFETY_NET} supersteps in one attempt"
             return await self._end(claim, trace_id, RunState.DEAD, reason=reason)
         except Exception as error:
-            logger.exception("run %s cannot go on", claim.lease.run_id)
+            logger.error("run %s cannot go on: %s", claim.lease.run_id, describe(error))  # noqa: TRY400
+            logger.debug("its traceback:", exc_info=True)
             return await self._end(claim, trace_id, RunState.DEAD, reason=describe(error))
 
     async def _cancelled(self, claim: Claim, trace_id: UUID, reason: str) -> Rest:

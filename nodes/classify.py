@@ -50,6 +50,7 @@ class Classifier(Verb):
         services = services_of(runtime)
         try:
             answer = self.task.prompt.read(await self.answer(state, record, services))
+            confidence = _confidence(answer)
         except InvalidOutputError as error:
             return self.reprompt(state, record, str(error))
         except TransientError as error:
@@ -57,11 +58,10 @@ class Classifier(Verb):
         except (PermanentError, BudgetExceededError) as error:
             noted: Record = {**record, "error": note_of(error)}
             return self.hand_over(state, noted, "fallback_classifier")
-        return self.judge(state, record, answer)
+        return self.judge(state, record, answer, confidence)
 
-    def judge(self, state: RunState, record: Record, answer: Json) -> Step:
+    def judge(self, state: RunState, record: Record, answer: Json, confidence: float) -> Step:
         """Take the answer, or ask further when the model itself is unsure."""
-        confidence = float(answer.get("confidence", 1.0))
         if confidence < self.task.min_confidence:
             note = ErrorNote(kind="unsure", reason=f"the model is unsure ({confidence:g})")
             return self.hand_over(state, {**record, "error": note}, "fallback_classifier")
@@ -118,3 +118,15 @@ class Classifier(Verb):
     @property
     def ends(self) -> tuple[str, ...]:
         return (self.name, self.next, "retry_tool", "fallback_classifier", "notify_human")
+
+
+def _confidence(answer: Json) -> float:
+    """Return how sure the model is; a schema of the user's own may allow what is no share.
+
+    Raises:
+        InvalidOutputError: it is no number from 0 to 1.
+    """
+    value = answer.get("confidence", 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidOutputError("confidence is no number from 0 to 1")
+    return float(value)

@@ -5,6 +5,7 @@ that comes back finds the effect, never a guess: done is returned, unknown is lo
 proven absence is sent again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -24,17 +25,21 @@ from failsoft.connectors.contract import (
     Unknown,
 )
 from failsoft.errors import (
+    ConfigurationError,
     HeldError,
+    LeaseLostError,
     PermanentError,
     RateLimitedError,
     RunCancelledError,
     TransientError,
+    UnavailableError,
 )
 from failsoft.nodes.context import Services
 from failsoft.nodes.failures import describe
 from failsoft.nodes.state import Json
 
 MAX_ROUNDS = 3  # proven absences after which a person is asked instead of sending again
+LOOK_SENDS = 4  # how many times the length of a send one look may take
 LONGEST_SEARCH = 3600.0  # seconds of failing look-ups after which a person is asked
 IN_FLIGHT = EffectState.IN_FLIGHT
 ENDED = (EffectState.DONE, EffectState.FAILED, EffectState.NEEDS_HUMAN)
@@ -179,11 +184,25 @@ class Delivery:
                 return await self.absent(effect, seen)
 
     async def look(self, effect: Effect) -> Found | Absent:
+        """Look for the write, in as many calls as it takes but no longer than a few sends.
+
+        Raises:
+            TransientError: it could not be looked for now.
+            PermanentError: it can never be.
+        """
         client = self.services.clients.get(self.operation.connector)
-        async with self.passing(effect.request):
-            return await self.operation.find(
-                client, effect.request, effect.transaction_id, effect.mark
-            )
+        limit = LOOK_SENDS * self.within
+        try:
+            async with self.passing(effect.request), asyncio.timeout(limit):
+                return await self.operation.find(
+                    client, effect.request, effect.transaction_id, effect.mark
+                )
+        except (TransientError, PermanentError, RunCancelledError, LeaseLostError):
+            raise
+        except (UnavailableError, ConfigurationError):
+            raise
+        except Exception as error:
+            raise TransientError(f"{self.operation!r}: {describe(error)}") from error
 
     async def unseen(self, effect: Effect, error: TransientError) -> Effect:
         """Look again later: it could not be looked for, which is no attempt to write.

@@ -1,6 +1,9 @@
 """Errors of other people's code, told apart by what a node does about them."""
 
+from collections.abc import Sequence
+
 from langgraph.errors import GraphBubbleUp
+from pydantic import SecretStr
 
 from failsoft.errors import (
     BudgetExceededError,
@@ -16,12 +19,15 @@ from failsoft.errors import (
     UsageError,
 )
 from failsoft.nodes.state import ErrorNote
+from failsoft.tracing.summary import Redaction
 
 # What a node never catches: LangGraph's own signals, a lost lease, our own database away, a
 # setting that an operator must mend.
 PASS_THROUGH = (GraphBubbleUp, LeaseLostError, UnavailableError, ConfigurationError, UsageError)
 RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 MAX_REASON = 300  # characters
+
+_redaction = [Redaction()]
 
 
 def judge(error: Exception, tool: str) -> TransientError | PermanentError:
@@ -46,7 +52,7 @@ def judge(error: Exception, tool: str) -> TransientError | PermanentError:
 
 def note_of(error: FailsoftError) -> ErrorNote:
     """Return the error as data for the state."""
-    reason = str(error)[:MAX_REASON]
+    reason = _clean(str(error))
     match error:
         case HeldError():
             return ErrorNote(kind="held", reason=reason, retry_after=error.retry_after)
@@ -58,10 +64,22 @@ def note_of(error: FailsoftError) -> ErrorNote:
             return ErrorNote(kind="refused", reason=reason)
 
 
+def hide(secrets: Sequence[SecretStr]) -> None:
+    """Keep these values out of every text that is made of an error from now on.
+
+    One list for the process: somebody else's error may quote a key wherever it is raised.
+    """
+    _redaction[0] = Redaction.of(secrets)
+
+
 def describe(error: BaseException) -> str:
     """Return the error's class and first line; further lines of a database quote its rows."""
-    text = str(error).strip().partition("\n")[0][:MAX_REASON]
+    text = _clean(str(error).strip().partition("\n")[0])
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _clean(text: str) -> str:
+    return _redaction[0].text(text, MAX_REASON)
 
 
 def _status(error: Exception) -> int | None:

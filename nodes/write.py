@@ -9,10 +9,10 @@ from langgraph.runtime import Runtime
 
 from failsoft.checkpoints.effects import Effect, EffectState
 from failsoft.connectors.contract import Operation
-from failsoft.errors import ConfigurationError, PermanentError, TransientError
+from failsoft.errors import ConfigurationError, PermanentError, RefusedError, TransientError
 from failsoft.nodes.context import Context, Services, services_of
 from failsoft.nodes.delivery import Delivery
-from failsoft.nodes.failures import note_of
+from failsoft.nodes.failures import PASS_THROUGH, describe, note_of
 from failsoft.nodes.state import ErrorNote, Json, Record, RunState
 from failsoft.nodes.verb import Step, Verb
 
@@ -86,8 +86,18 @@ class Write(Verb):
         return None if request is None else await delivery.finish(await delivery.begin(request))
 
     async def make(self, state: RunState) -> Json | None:
-        made = self.request(state)
-        return await made if inspect.isawaitable(made) else made
+        """Return the request, None when there is nothing to write.
+
+        Raises:
+            RefusedError: the function failed: a bug, which trying again does not mend.
+        """
+        try:
+            made = self.request(state)
+            return await made if inspect.isawaitable(made) else made
+        except PASS_THROUGH:
+            raise
+        except Exception as error:
+            raise RefusedError(f"the request of {self.name}: {describe(error)}") from error
 
     async def dry_run(self, state: RunState, record: Record) -> Step:
         """Say what would be written."""

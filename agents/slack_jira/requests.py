@@ -33,7 +33,7 @@ def ticket_for(state: RunState) -> Json:
 def reply_for(state: RunState) -> Json | None:
     """Return the answer in the thread; an event from elsewhere has none."""
     facts, ticket = state["event"].get("facts", {}), _ticket(state)
-    if "channel" not in facts or not ticket.get("key"):
+    if not {"channel", "ts"} <= facts.keys() or not ticket.get("key"):
         return None
     link = f"<{ticket['url']}|{ticket['key']}>" if ticket.get("url") else str(ticket["key"])
     text = f"Thank you. {link} is open: {escape(_line(state['classification'].get('summary', '')))}"
@@ -47,7 +47,7 @@ def reply_for(state: RunState) -> Json | None:
 def reaction_for(state: RunState) -> Json | None:
     """Return the mark on the message that says: there is a ticket."""
     facts = state["event"].get("facts", {})
-    if "channel" not in facts or not _ticket(state).get("key"):
+    if not {"channel", "ts"} <= facts.keys() or not _ticket(state).get("key"):
         return None
     return {"channel": facts["channel"], "ts": facts["ts"], "name": "ticket"}
 

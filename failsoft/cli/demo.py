@@ -86,7 +86,7 @@ async def perform(
     else:
         progress.say("using the database at FAILSOFT_DSN")
     crew = Crew(
-        command=["-m", "failsoft.cli.main", "worker", AGENT],
+        command=["-m", "failsoft.cli.main", "worker", AGENT, "--with-parent"],
         size=workers,
         log=stage.home / "workers.log",
     )

@@ -58,7 +58,7 @@ class Crew:
     async def _work(self) -> int:
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *self.command, stdin=asyncio.subprocess.DEVNULL,
+                sys.executable, *self.command, stdin=asyncio.subprocess.PIPE,
                 stdout=log, stderr=log,
             )  # fmt: skip
         self.starts += 1

@@ -5,19 +5,22 @@ import os
 import pwd
 from pathlib import Path
 
+from failsoft.cli.table import escaped
 from failsoft.errors import ForeignHomeError
 from failsoft.settings import load_settings
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-# ESC, CR and LF in a text from outside would forge lines and drive the terminal.
-ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F) if code != 0x09}
 
 
 class OneLine(logging.Formatter):
-    """Write each record as one line, whatever a text from outside holds."""
+    """Write nothing that a text from outside could forge a line or drive the terminal with.
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        return super().formatMessage(record).translate(ESCAPED)
+    A record is one line; only a traceback, which is shown with -v, keeps its own.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = super().format(record).split("\n") if record.exc_info else [super().format(record)]
+        return "\n".join(escaped(line) for line in lines)
 
 
 def prepare(*, dsn: str | None, home: str | None, verbose: bool) -> None:

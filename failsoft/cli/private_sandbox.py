@@ -27,10 +27,10 @@ def variables(url: str) -> dict[str, str]:
         "FAILSOFT_SLACK_TOKEN": "xoxb-sandbox",
         "FAILSOFT_JIRA_BASE_URL": f"{url}/jira",
         "FAILSOFT_JIRA_EMAIL": "bot@example.com",
-        "FAILSOFT_JIRA_TOKEN": "sandbox",
+        "FAILSOFT_JIRA_TOKEN": "sandbox-jira-token",
         "FAILSOFT_MODEL": "openai:sandbox-keywords",
         "FAILSOFT_MODEL_BASE_URL": f"{url}/v1",
-        "FAILSOFT_MODEL_API_KEY": "sandbox",
+        "FAILSOFT_MODEL_API_KEY": "sandbox-model-key",
         "FAILSOFT_MODEL_PRICE": "0.25/2.00",
     }
 
@@ -116,5 +116,6 @@ async def keep_apart(settings: Settings, runs: "Runs") -> None:
     elif note.exists():
         raise ConfigurationError(
             f"The runs in {settings.home} were begun in a sandbox and would go on in the real "
-            "world: set FAILSOFT_HOME to another folder."
+            "world: set FAILSOFT_HOME to another folder. To go on in a sandbox repeat `failsoft "
+            "run`, or start `failsoft sandbox` and set what it prints."
         )

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import json
+import os
 import shlex
 from dataclasses import asdict
 
@@ -24,6 +25,13 @@ MEANINGS = {
     "retry": "try it again, with fresh attempts",
     "ignore": "end here, write nothing",
 }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"uid {os.getuid()}"
 
 
 @click.group("reviews")
@@ -60,7 +68,7 @@ def show(review_id: str, *, as_json: bool) -> None:
 @click.argument("review_id", metavar="ID")
 @click.option("--choice", required=True, type=click.Choice(CHOICES))
 @click.option("--value", help="JSON or text: the label, the id that was found, the edited request.")
-@click.option("--by", default=getpass.getuser, help="Who answers; default: you.")
+@click.option("--by", default=_user, help="Who answers; default: you.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def decide(review_id: str, choice: str, value: str | None, by: str, *, as_json: bool) -> None:
     """Answer a review; the first answer counts, and wakes the run."""

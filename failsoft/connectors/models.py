@@ -34,6 +34,7 @@ from failsoft.http import NotSentError, async_client, retry_after, was_not_sent
 from failsoft.settings import Settings
 
 OPENAI_URL = "https://api.openai.com/v1"
+ANTHROPIC_URL = "https://api.anthropic.com"
 BYTES_PER_TOKEN = 3  # English has four; a reservation should rather be too large
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "ollama": None}
 
@@ -106,11 +107,7 @@ class ChatModel:
         if self.provider == "openai":
             return self._openai(settings)
         if self.provider == "anthropic":
-            return self._construct(
-                "ChatAnthropic", max_tokens=settings.model_max_tokens, max_retries=0,
-                timeout=settings.timing.model, base_url=self._account.base_url,
-                api_key=self._account.key,
-            )  # fmt: skip
+            return self._anthropic(settings)
         return self._construct(
             "ChatOllama", num_predict=settings.model_max_tokens, base_url=self._account.base_url,
             client_kwargs={"timeout": settings.timing.model, "follow_redirects": False},
@@ -126,6 +123,21 @@ class ChatModel:
             timeout=client.timeout, api_key=self._account.key, http_async_client=client,
             http_socket_options=(),
         )  # fmt: skip
+
+    def _anthropic(self, settings: Settings) -> BaseChatModel:
+        """Build the model on our own client: the SDK's follows redirects, key and all."""
+        base_url = self._account.base_url or os.environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC_URL
+        timing = settings.timing
+        client = async_client(base_url, connect=timing.connect, read=timing.model)
+        self._closing.append(client)
+        chat = self._construct(
+            "ChatAnthropic", max_tokens=settings.model_max_tokens, max_retries=0,
+            timeout=timing.model, base_url=base_url, api_key=self._account.key,
+        )  # fmt: skip
+        # There is no option for a client; the attribute is cached, so setting it is enough.
+        own = getattr(chat, "_async_client").with_options(http_client=client)  # noqa: B009
+        vars(chat)["_async_client"] = own
+        return chat
 
     def _construct(self, class_name: str, **options: object) -> BaseChatModel:
         """Build LangChain's class; without streaming one question is one request, always."""

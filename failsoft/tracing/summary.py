@@ -38,6 +38,8 @@ SECRET_SHAPES = {
     }.items()
 }
 
+SHORTEST = 6  # characters
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Redaction:
@@ -47,7 +49,9 @@ class Redaction:
 
     @classmethod
     def of(cls, secrets: Sequence[SecretStr]) -> Self:
-        known = {secret.get_secret_value() for secret in secrets} - {""}
+        # A very short one is no secret, and taking it out would only spoil every text.
+        values = (secret.get_secret_value() for secret in secrets)
+        known = {value for value in values if len(value) >= SHORTEST}
         # The longest first: one secret may begin with another.
         return cls(secrets=tuple(sorted(known, key=len, reverse=True)))
 

@@ -12,6 +12,7 @@ from failsoft.graphs.resilient_graph import ResilientGraph
 from failsoft.graphs.runner import Runner
 from failsoft.limits.gate import Gate
 from failsoft.nodes.context import Services
+from failsoft.nodes.failures import hide
 from failsoft.settings import Settings
 from failsoft.tracing.links import flush, langsmith_guard
 
@@ -34,6 +35,7 @@ async def assemble(
 ) -> AsyncIterator[Parts]:
     """Build everything around one database and some graphs; clients are closed at the end."""
     langsmith_guard()
+    hide(settings.secrets)
     store = Store.of(database)
     services = Services(
         settings=settings,

@@ -12,6 +12,7 @@ from failsoft.connectors.contract import Done, Failed, Found, NotSent
 from failsoft.connectors.slack import Slack, escape
 from failsoft.errors import ConfigurationError, PermanentError, TransientError, UnavailableError
 from failsoft.nodes.context import Services
+from failsoft.nodes.failures import describe
 from failsoft.parsing import JSON, JSONObject
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,10 @@ class OutboxWorker:
             logger.error("not delivered to %s: %s", message.channel, error)  # noqa: TRY400
         except TransientError as error:
             await self._later(message, error)
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001  # one message must not end the worker
+            await self._later(message, TransientError(describe(error)))
 
     async def _send(self, message: Message, scheme: str, target: str) -> None:
         match scheme:

@@ -4,7 +4,10 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +85,22 @@ async def test_a_worker_that_was_declared_gone_stops_driving_and_registers_anew(
         assert len(await station.tickets(text)) == 1
     assert len((await station.world())["slack"]["messages"]) == 2
     await station.chains_verify()
+
+
+def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
+    """A parent that is killed can tell nobody; its end of the pipe closes."""
+    with tempfile.TemporaryDirectory(prefix="failsoft-") as home:
+        Path(home).chmod(0o711)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "failsoft.cli.main", "worker", "slack-jira", "--with-parent"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"FAILSOFT_HOME": home, "FAILSOFT_PROFILE": "sandbox"},
+            cwd=tmp_path,
+        )
+        assert worker.stdin is not None
+        assert worker.stderr is not None
+        assert b"working on" in worker.stderr.readline()
+        worker.stdin.close()
+        assert worker.wait(20) == 0
+        worker.stderr.close()

@@ -509,3 +509,32 @@ async def test_a_second_model_is_asked_before_the_rules(
         assert rest.value["classification"]["source"] == "model"
         assert rest.value["tool"]["classify"]["model"] == 1
         assert sandbox.state()["model"]["calls"] == 4
+
+
+async def test_a_secret_that_a_tool_quotes_reaches_no_review_and_no_reason(
+    database: Database, settings: Settings
+) -> None:
+    token = settings.jira_token
+    assert token is not None
+
+    def leaking(_: State) -> str:
+        raise ValueError(f"GET https://crm.example/?key={token.get_secret_value()} failed")
+
+    graph = ResilientGraph("leaking").add_tool("look", leaking).add_path(START, "look", END)
+    async with bench_for(graph, database, settings) as bench:
+        run_id = await bench.admit()
+        assert (await bench.drive(run_id)).reason == "person"
+        reason = str((await bench.review(run_id)).question["reason"])
+        assert "crm.example" in reason
+        assert token.get_secret_value() not in reason
+
+
+async def test_a_request_that_cannot_be_made_asks_a_person(bench_of: BenchOf) -> None:
+    def broken(state: State) -> Json:
+        return {"ts": state["event"]["facts"]["ts"]}
+
+    graph = ResilientGraph("broken").add_write("reply", Slack.reply, request=broken)
+    async with bench_of(graph.add_path(START, "reply", END)) as bench:
+        run_id = await bench.admit()
+        assert (await bench.drive(run_id)).reason == "person"
+        assert "KeyError" in (await bench.review(run_id)).question["reason"]

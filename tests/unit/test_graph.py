@@ -10,7 +10,7 @@ from langgraph.graph import END, START
 
 from failsoft.agents.load import load_graph
 from failsoft.connectors.jira import Jira
-from failsoft.errors import InvalidGraphError, UnknownAgentError
+from failsoft.errors import InvalidGraphError, UnknownAgentError, UsageError
 from failsoft.graphs.resilient_graph import ResilientGraph
 from failsoft.nodes.state import Json, RunState
 from failsoft.nodes.write import Write
@@ -143,3 +143,26 @@ def test_building_the_shipped_graph_needs_no_client_and_no_setting() -> None:
 def test_an_agent_that_cannot_be_found_is_named(name: str, said: str) -> None:
     with pytest.raises(UnknownAgentError, match=re.escape(said)):
         load_graph(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("import no_such_package_x\n", "no_such_package_x", id="missing package"),
+        pytest.param("def graph():\n    raise ValueError('bad')\n", "bad", id="builder"),
+        pytest.param(
+            "from failsoft import START, END, ResilientGraph\n"
+            "graph = ResilientGraph('x').add_path(START, 'nope', END).compile()\n",
+            "nope",
+            id="unknown node",
+        ),
+    ],
+)
+def test_an_agent_that_cannot_be_built_says_why(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"agent_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=said):
+        load_graph(f"{name}:graph")

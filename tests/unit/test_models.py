@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -45,6 +45,10 @@ class Stand(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "stand"
+
+    @property
+    def _async_client(self) -> SimpleNamespace:
+        return SimpleNamespace(with_options=lambda **_: None)
 
     @override
     def _generate(
@@ -139,7 +143,7 @@ def test_a_key_goes_to_no_other_provider(
     given = settings(model="openai:m", model_base_url="http://127.0.0.1:9/v1")
     ChatModel("anthropic:m", given)
     assert stand.given["api_key"] == SecretStr("theirs")
-    assert "base_url" not in stand.given
+    assert stand.given["base_url"] == "https://api.anthropic.com"
 
 
 def test_the_sdk_neither_repeats_nor_waits_for_ever(stand: type[Stand]) -> None:
