@@ -95,6 +95,11 @@ def real_or_sandbox(say: Callable[[str], object]) -> Iterator[Settings]:
             os.environ.update(before)
 
 
+def in_sandbox() -> bool:
+    """Tell whether the home's runs know only a sandbox, one that lives as long as a command."""
+    return nothing_real() and (load_settings().home / MARK).exists()
+
+
 async def keep_apart(settings: Settings, runs: "Runs") -> None:
     """Refuse to drive runs of a sandbox in the real world, or the other way round.
 

@@ -12,6 +12,7 @@ import click
 from failsoft.checkpoints.database import connect
 from failsoft.checkpoints.reviews import Review, ReviewState
 from failsoft.checkpoints.store import Store
+from failsoft.cli.private_sandbox import in_sandbox
 from failsoft.cli.table import indented, show_facts, show_json, show_table, when
 from failsoft.errors import InvalidDataError, UsageError
 from failsoft.parsing import JSON, clean_text, parse_json, parse_object
@@ -78,7 +79,8 @@ def decide(review_id: str, choice: str, value: str | None, by: str, *, as_json: 
         return
     click.echo(f"{review.review_id} is answered: {choice}, by {clean_text(by)}.")
     if not working:
-        click.echo("No worker is alive: the run goes on as soon as `failsoft worker` drives it.")
+        drives = "the same `failsoft run` is repeated" if in_sandbox() else "`failsoft worker` runs"
+        click.echo(f"No worker is alive: the run goes on when {drives}.")
 
 
 def answers(review: Review) -> dict[str, str]:
