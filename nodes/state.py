@@ -53,7 +53,6 @@ class Record(TypedDict, total=False):
     transaction_id: str
     effect: str  # what is known of the write: a state of the effects table
     model: int  # 0: the first model, 1: the second
-    model_calls: int
     reprompts: int
     complaint: str  # what was wrong with the model's last answer
 
