@@ -14,7 +14,7 @@ install: .venv/bin/uv ## Create .venv from requirements/*.txt: every file checke
 	touch $@
 lock: .venv/bin/uv ## Resolve again; `make lock UPGRADE=--upgrade` moves every pin
 	echo uv | $(LOCK) $(UPGRADE) --output-file requirements/uv.txt -
-	$(LOCK) $(UPGRADE) --group dev --extra demo --output-file requirements/dev.txt pyproject.toml
+	$(LOCK) $(UPGRADE) --group dev --all-extras --output-file requirements/dev.txt pyproject.toml
 format: ## Rewrite the code in the house style
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix-only

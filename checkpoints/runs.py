@@ -18,7 +18,7 @@ from failsoft.checkpoints.parks import Park
 from failsoft.checkpoints.queries import load
 from failsoft.checkpoints.run_desk import RunDesk
 from failsoft.errors import UsageError
-from failsoft.events import MAX_KEY, Event, Ignored, run_id_of
+from failsoft.events import MAX_KEY, MAX_RAW, Event, Ignored, run_id_of
 from failsoft.parsing import JSON
 
 __all__ = ["Admission", "Claim", "RunState", "Runs"]
@@ -58,30 +58,44 @@ class Runs(RunDesk):
             dry_run=dry_run,
             body=body("run.admitted", run_id, lane=lane, replay_of=origin, dry_run=dry_run),
         )
+        if row is None and await self._differs(run_id, event):
+            return await self.admit(agent, lane, _twin(event), replay_of=replay_of, dry_run=dry_run)
         return Admission(run_id=run_id, new=row is not None)
 
-    async def admit_or_join(
-        self, agent: str, lane: str, event: Event, *, dry_run: bool = False
-    ) -> Admission | Ignored:
-        """Take an event in, unless it replies in the thread of a run: then it is only listed."""
-        if event.thread is not None and event.thread != event.key:
-            joined = await self.database.one(
-                SQL["join"],
-                root=run_id_of(agent, event.thread),
-                run_id=run_id_of(agent, event.key),
-                agent=agent,
-                thread=event.thread,
-                key=event.key,
-                reason=JOINED,
-            )
-            if joined is not None:
-                return Ignored(key=event.key, reason=JOINED)
-        return await self.admit(agent, lane, event, dry_run=dry_run)
+    async def _differs(self, run_id: UUID, event: Event) -> bool:
+        """Tell whether another thing came under the key of `event` before."""
+        if event.digest is None or event.facts.get("twin_of"):
+            return False
+        known = await self.database.one(SQL["digest"], run_id=run_id)
+        return known is not None and known["digest"] not in {None, event.digest}
+
+    async def root_of(self, agent: str, event: Event) -> UUID | None:
+        """Return the run in whose thread an event stands, if there is one."""
+        if not (keys := event.answers):
+            return None
+        run_ids = [run_id_of(agent, key) for key in keys]
+        row = await self.database.one(SQL["root"], agent=agent, keys=keys, run_ids=run_ids)
+        return row["run_id"] if row else None
+
+    async def join(self, agent: str, event: Event, root: UUID) -> bool:
+        """List a reply under the run of its thread; False when it has a run of its own."""
+        run_id = run_id_of(agent, event.key)
+        row = await self.database.one(
+            SQL["join"], root=root, run_id=run_id, agent=agent, key=event.key, reason=JOINED
+        )
+        return row is not None
+
+    async def recent(self, agent: str, sender: str, seconds: float) -> int:
+        """Return how many events of a sender were admitted within so many seconds."""
+        row = await self.database.one(SQL["recent"], agent=agent, sender=sender, seconds=seconds)
+        return int(row["events"]) if row else 0
 
     async def ignore(self, agent: str, ignored: Ignored) -> None:
-        """List what starts nothing, with its reason."""
-        statement = SQL["ignore"]
-        await self.database.all(statement, agent=agent, key=ignored.key, reason=ignored.reason)
+        """List what starts nothing, with its reason, and the bytes of what could not be read."""
+        raw = None if ignored.raw is None else ignored.raw[:MAX_RAW]
+        await self.database.all(
+            SQL["ignore"], agent=agent, key=ignored.key, reason=ignored.reason, raw=raw
+        )
 
     async def ring(self) -> None:
         """Wake the dispatchers; call it after an admission, at most once for many of them."""
@@ -214,3 +228,10 @@ class Runs(RunDesk):
 
     async def _fenced(self, name: str, lease: Lease, **values: object) -> DictRow:
         return await fenced(self.database, SQL[name], lease, **values)
+
+
+def _twin(event: Event) -> Event:
+    """Give a thing a key of its own that came under the key of another one."""
+    mark = f"#{(event.digest or '')[:16]}"
+    key = event.key[: MAX_KEY - len(mark)] + mark
+    return replace(event, key=key, facts={**event.facts, "twin_of": event.key})

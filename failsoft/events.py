@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
 from failsoft.errors import InvalidEventError
@@ -10,6 +10,8 @@ from failsoft.parsing import JSONObject, clean_json, clean_text
 
 NAMESPACE = uuid.UUID("8f6a9d1c-6d0e-5f0b-9c53-2f8f0c0a1d7e")
 MAX_KEY = 512  # characters
+MAX_REFS = 32
+MAX_RAW = 64 * 1024  # bytes that are kept of what cannot be read
 MAX_TEXT = 1024 * 1024  # characters
 
 
@@ -18,7 +20,10 @@ class Event:
     """One inbound thing, normalised: a business key, the text, and facts that a door knows.
 
     The same thing always has the same key, however often and through whatever door it comes.
-    `thread` is the key of the event that this one answers, if any.
+    `thread` is the key of the event that this one answers, if any; `refs` are further keys that it
+    may answer, the likeliest first, where `txn:<transaction id>` names what one of our own writes
+    answered. `joins` is the run that it belongs to, found at admission. `sender` is who sent it;
+    `digest` tells two things apart that came under one key.
     """
 
     key: str
@@ -26,6 +31,10 @@ class Event:
     text: str
     facts: JSONObject = field(default_factory=dict)
     thread: str | None = None
+    refs: list[str] = field(default_factory=list)
+    joins: str | None = None
+    sender: str | None = None
+    digest: str | None = None
 
     def __post_init__(self) -> None:
         if not self.key.strip() or len(self.key) > MAX_KEY:
@@ -37,6 +46,15 @@ class Event:
         object.__setattr__(self, "key", clean_text(self.key))
         object.__setattr__(self, "text", clean_text(self.text))
         object.__setattr__(self, "facts", clean_json(self.facts))
+        object.__setattr__(self, "refs", [clean_text(ref) for ref in self.refs[:MAX_REFS]])
+        if self.sender is not None:
+            object.__setattr__(self, "sender", clean_text(self.sender)[:MAX_KEY])
+
+    @property
+    def answers(self) -> list[str]:
+        """The keys of what this may be an answer to, the likeliest first; never its own."""
+        keys = [self.thread, *self.refs] if self.thread else self.refs
+        return [key for key in dict.fromkeys(keys) if key != self.key]
 
     def to_json(self) -> JSONObject:
         return asdict(self)
@@ -49,22 +67,37 @@ class Event:
             InvalidEventError: a field is missing, unknown, or of another type.
         """
         key, source, text = value.get("key"), value.get("source", "cli"), value.get("text")
-        facts, thread = value.get("facts", {}), value.get("thread")
-        if unknown := value.keys() - {"key", "source", "text", "facts", "thread"}:
+        facts, refs = value.get("facts", {}), value.get("refs", [])
+        if unknown := value.keys() - {field.name for field in fields(cls)}:
             raise InvalidEventError(f"An event has no field {min(unknown)!r}.")
         if not (isinstance(key, str) and isinstance(source, str) and isinstance(text, str)):
             raise InvalidEventError("An event needs the strings `key`, `source` and `text`.")
-        if not isinstance(facts, dict) or not (thread is None or isinstance(thread, str)):
-            raise InvalidEventError("`facts` must be an object and `thread` a string.")
-        return cls(key=key, source=source, text=text, facts=facts, thread=thread)
+        if not isinstance(facts, dict):
+            raise InvalidEventError("`facts` must be an object.")
+        if not isinstance(refs, list) or not all(isinstance(ref, str) for ref in refs):
+            raise InvalidEventError("`refs` must be a list of strings.")
+        strings = {name: _string(value, name) for name in ("thread", "joins", "sender", "digest")}
+        listed = [ref for ref in refs if isinstance(ref, str)]
+        return cls(key=key, source=source, text=text, facts=facts, refs=listed, **strings)
+
+
+def _string(value: JSONObject, name: str) -> str | None:
+    found = value.get(name)
+    if found is None or isinstance(found, str):
+        return found
+    raise InvalidEventError(f"`{name}` must be a string.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ignored:
-    """An inbound thing that starts nothing, with the reason that is listed."""
+    """An inbound thing that starts nothing, with the reason that is listed.
+
+    `raw` holds the bytes of what could not be read: then it is a rejection, to be looked at.
+    """
 
     key: str
     reason: str
+    raw: bytes | None = None
 
 
 def run_id_of(agent: str, event_key: str) -> uuid.UUID:

@@ -1,7 +1,7 @@
 """Settings: environment variables named FAILSOFT_…, with defaults that work on one machine."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -12,9 +12,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from failsoft.errors import ConfigurationError
+
+# A list in one variable, separated by commas.
+Names = Annotated[list[str], NoDecode]
 
 
 class Timing(BaseModel):
@@ -53,6 +56,15 @@ class Limit(BaseModel):
     in_flight: int = Field(default=16, ge=1)
 
 
+class Webhook(BaseModel):
+    """Where signed messages go; the name by which it is called is the key in the settings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    secret: SecretStr
+
+
 class Settings(BaseSettings):
     """Everything that the environment decides."""
 
@@ -77,16 +89,69 @@ class Settings(BaseSettings):
     slack_base_url: str = "https://slack.com/api/"
     slack_token: SecretStr | None = None
     slack_bot_id: str | None = None
+    slack_app_token: SecretStr | None = None  # xapp-: Socket Mode
+    slack_signing_secret: SecretStr | None = None
+    slack_old_signing_secret: SecretStr | None = None  # while the secret is being rotated
+    slack_channels: Names = Field(default_factory=list)  # whose history is read after a pause
+    slack_reviewers: Names = Field(default_factory=list)  # user ids that may answer; none: anybody
 
     jira_base_url: str | None = None
     jira_email: str | None = None
     jira_token: SecretStr | None = None
+    jira_flavor: Literal["cloud", "datacenter"] = "cloud"
+
+    salesforce_instance_url: str | None = None  # https://my-domain.my.salesforce.com
+    salesforce_token_url: str | None = None  # default: the instance's /services/oauth2/token
+    salesforce_audience: str = "https://login.salesforce.com"
+    salesforce_client_id: str | None = None
+    salesforce_client_secret: SecretStr | None = None  # the client-credentials flow
+    salesforce_username: str | None = None  # the JWT bearer flow, with the private key
+    salesforce_private_key: SecretStr | None = None  # PEM
+    salesforce_api_version: str = "66.0"
+    salesforce_txn_field: str = "Failsoft_Txn__c"
+
+    mailbox: str = "inbox"  # in the keys of events: one name for all addresses of a mailbox
+    mail_from: str | None = None  # whom our own mail comes from
+    mail_own_addresses: Names = Field(default_factory=list)  # mail from these starts nothing
+    mail_recipients: Names = Field(default_factory=list)  # whom the SMTP door takes mail for
+    mail_token: SecretStr | None = None  # of whoever posts raw mail by HTTP
+    smtp_host: str | None = None
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    imap_password: SecretStr | None = None
+    imap_oauth_token: SecretStr | None = None  # XOAUTH2 instead of a password
+
+    pagerduty_url: str = "https://events.pagerduty.com"
+    pagerduty_routing_key: SecretStr | None = None
+    webhooks: dict[str, Webhook] = Field(default_factory=dict)
+    apprise: dict[str, SecretStr] = Field(default_factory=dict)  # Apprise URLs by name
+    contacts: dict[str, str] = Field(default_factory=dict)  # mail addresses by name
+    answer_secret: SecretStr | None = None  # signs answers that come by HTTP
+
+    doors: Names = Field(default_factory=list)  # what `failsoft listen` opens
+    public_url: str | None = None  # where people reach `failsoft serve`
 
     concurrency: int = Field(default=8, ge=1)
     limits: dict[str, Limit] = Field(default_factory=dict)
     trace_url_template: str | None = None
 
-    @field_validator("slack_token", "jira_token", "model_api_key")
+    @field_validator(
+        "slack_channels", "slack_reviewers", "mail_own_addresses", "mail_recipients", "doors",
+        mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _names(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [name.strip() for name in value.split(",") if name.strip()]
+
+    @field_validator(
+        "slack_token", "slack_app_token", "slack_signing_secret", "slack_old_signing_secret",
+        "jira_token", "model_api_key", "salesforce_client_secret", "mail_token", "smtp_password",
+        "imap_password", "imap_oauth_token", "pagerduty_routing_key", "answer_secret",
+    )  # fmt: skip
     @classmethod
     def _one_line(cls, secret: SecretStr | None) -> SecretStr | None:
         """Take the line end off that a file leaves, and refuse what no HTTP header can carry."""
@@ -110,7 +175,9 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> list[SecretStr]:
         """Every secret that is set: what no trace, log or error may show."""
-        values = (getattr(self, name) for name in type(self).model_fields)
+        values = [getattr(self, name) for name in type(self).model_fields]
+        values += self.apprise.values()
+        values += (webhook.secret for webhook in self.webhooks.values())
         return [value for value in values if isinstance(value, SecretStr)]
 
     def limit(self, dependency: str) -> Limit:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
 from langgraph.graph import END, START, StateGraph
 
+from failsoft.connectors.clients import Clients
 from failsoft.connectors.contract import Operation
 from failsoft.errors import InvalidGraphError
 from failsoft.nodes.classify import Classifier, Classify
@@ -16,13 +17,15 @@ from failsoft.nodes.fallback_classifier import FallbackClassifier
 from failsoft.nodes.human import Human
 from failsoft.nodes.keywords import Keywords
 from failsoft.nodes.notify_human import NotifyHuman
-from failsoft.nodes.policy import Budget, Desk, Retry
+from failsoft.nodes.policy import Budget, Desk, Replies, Retry
 from failsoft.nodes.retry_tool import RetryTool
 from failsoft.nodes.state import EventInput, RunState
 from failsoft.nodes.tool import TIMEOUT, Tool, Work
 from failsoft.nodes.verb import Verb
 from failsoft.nodes.wait import wait
 from failsoft.nodes.write import Request, Write
+
+Check = Callable[[Clients], Awaitable[str]]
 
 PLUMBING = ("retry_tool", "wait", "fallback_classifier", "notify_human")
 
@@ -33,6 +36,9 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
     Verbs leave only by `Command(goto=...)`: an edge out of one would fire beside its own retry,
     and a ticket would be written twice, so `compile()` refuses it. Plain nodes, subgraphs and
     LangGraph's own `interrupt` work as ever. Building does no I/O and needs no setting.
+
+    `checks` are asked before work begins, and by `failsoft doctor`: each says what is well, or
+    raises ConfigurationError when the outside world has not what the agent would write to.
     """
 
     def __init__(
@@ -41,6 +47,8 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         *,
         retry: Retry | None = None,
         budget: Budget | None = None,
+        replies: Replies = Replies.LIST,
+        checks: Mapping[str, Check] | None = None,
         input_schema: type[Any] = EventInput,
         output_schema: type[Any] | None = None,
     ) -> None:
@@ -55,6 +63,8 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         self.desk = Desk()
         self.retry = retry or Retry()
         self.budget = budget or Budget()
+        self.replies = replies
+        self.checks = dict(checks or {})
 
     def add_classifier(self, name: str, task: Classify, *, fallback: Keywords) -> Self:
         """Add a model call whose answer keeps a schema, and the keyword rules behind it."""

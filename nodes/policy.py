@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from enum import StrEnum
 
 from failsoft.settings import Timing
 
@@ -39,6 +40,13 @@ class Budget:
     tokens: int = 50_000
     usd: float | None = None
     steps: int = 100
+
+
+class Replies(StrEnum):
+    """What a reply in the thread of a run becomes."""
+
+    LIST = "list"  # nothing: it is listed under the run
+    RUN = "run"  # a run of its own, which knows the run that it joins
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,10 @@ class EventFacts(TypedDict, total=False):
     text: str
     facts: Json
     thread: str | None
+    refs: list[str]
+    joins: str | None  # the run in whose thread this one stands
+    sender: str | None
+    digest: str | None
 
 
 class Classification(TypedDict, total=False):

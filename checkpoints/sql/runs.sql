@@ -7,20 +7,35 @@ WITH run AS (
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
 SELECT run_id FROM run;
 
--- join: list a reply under the run of its thread, directly or through a reply that joined; no row back = no such run, or the reply has one of its own
-WITH root AS (
-  SELECT root.run_id FROM (
-    SELECT run_id FROM runs WHERE run_id = %(root)s
-    UNION ALL
-    SELECT run_id FROM ignored WHERE agent = %(agent)s AND event_key = %(thread)s AND run_id IS NOT NULL) AS root
-  WHERE NOT EXISTS (SELECT FROM runs WHERE run_id = %(run_id)s) LIMIT 1),
+-- root: the run that a reply belongs to: of the event that it answers, of a reply that joined, or whose write it answers; no row back = none
+WITH answered AS (
+  SELECT place, key, run_id FROM unnest(%(keys)s::text[], %(run_ids)s::uuid[]) WITH ORDINALITY AS a(key, run_id, place))
+SELECT coalesce((root.event->>'joins')::uuid, root.run_id) AS run_id FROM (
+  SELECT a.place, r.run_id, r.event FROM answered a JOIN runs r USING (run_id)
+  UNION ALL
+  SELECT a.place, r.run_id, r.event FROM answered a JOIN ignored i ON i.agent = %(agent)s AND i.event_key = a.key
+    JOIN runs r ON r.run_id = i.run_id
+  UNION ALL
+  SELECT a.place, r.run_id, r.event FROM answered a JOIN effects e ON a.key = 'txn:' || e.transaction_id
+    JOIN runs r ON r.run_no = e.run_no AND r.agent = %(agent)s) AS root
+ORDER BY root.place LIMIT 1;
+
+-- join: list a reply under the run of its thread, unless the reply has one of its own; no row back = it has
+WITH joined AS (SELECT %(root)s::uuid AS run_id WHERE NOT EXISTS (SELECT FROM runs WHERE run_id = %(run_id)s)),
 listed AS (
-  INSERT INTO ignored(agent, event_key, reason, run_id) SELECT %(agent)s, %(key)s, %(reason)s, run_id FROM root
+  INSERT INTO ignored(agent, event_key, reason, run_id) SELECT %(agent)s, %(key)s, %(reason)s, run_id FROM joined
   ON CONFLICT DO NOTHING)
-SELECT run_id FROM root;
+SELECT run_id FROM joined;
+
+-- digest: what the event held that is known under this key
+SELECT event->>'digest' AS digest FROM runs WHERE run_id = %(run_id)s;
+
+-- recent: how many events of a sender came lately
+SELECT count(*) AS events FROM runs
+WHERE agent = %(agent)s AND event->>'sender' = %(sender)s AND created_at > now() - make_interval(secs => %(seconds)s);
 
 -- ignore: list what starts nothing
-INSERT INTO ignored(agent, event_key, reason) VALUES (%(agent)s, %(key)s, %(reason)s) ON CONFLICT DO NOTHING;
+INSERT INTO ignored(agent, event_key, reason, raw) VALUES (%(agent)s, %(key)s, %(reason)s, %(raw)s) ON CONFLICT DO NOTHING;
 
 -- ring: wake the dispatchers; outside the admission's transaction, where it would make commits queue up
 NOTIFY failsoft_runs;

@@ -18,7 +18,8 @@ from failsoft.cli.demo_summary import Summary, tally
 from failsoft.cli.demo_workers import Crew
 from failsoft.cli.demo_world import World
 from failsoft.errors import ConfigurationError
-from failsoft.intake.admission import take_in
+from failsoft.intake.admission import Reception
+from failsoft.intake.slack import normalise
 from failsoft.parsing import JSONObject
 from failsoft.sandbox.messages import BOT
 from failsoft.workers.assembly import Parts
@@ -127,7 +128,8 @@ class Play:
 
     async def _deliver(self, delivery: Delivery) -> None:
         (graph,) = self.parts.graphs
-        await take_in(self.store.runs, graph.agent, graph.lane, delivery.payload, own_bot_id=BOT)
+        event = normalise(delivery.payload, own_bot_id=BOT)
+        await Reception.of(graph, self.store.runs).admit(event)
         self.delivered += 1
 
     async def _rest(self) -> None:

@@ -106,14 +106,15 @@ async def handle(
     """Admit the event, drive its run until it rests, and give an account of it."""
     from failsoft.agents.load import load_graph  # noqa: PLC0415
     from failsoft.cli.account import Account  # noqa: PLC0415
-    from failsoft.intake.admission import enter  # noqa: PLC0415
+    from failsoft.intake.admission import Reception  # noqa: PLC0415
     from failsoft.workers.assembly import assemble  # noqa: PLC0415
     from failsoft.workers.here import drive_here  # noqa: PLC0415
 
     graph = load_graph(agent)
     async with connect(settings) as database, assemble([graph], database, settings) as parts:
         await keep_apart(settings, parts.store.runs)
-        admission = await enter(parts.store.runs, graph.agent, graph.lane, event, dry_run=dry_run)
+        reception = Reception.of(graph, parts.store.runs)
+        admission = await reception.admit(event, dry_run=dry_run)
         if isinstance(admission, Ignored):
             return Account.of_ignored(admission)
         rest: Any = None

@@ -1,32 +1,62 @@
 """The one way in: admit or list, and only then may the source be told so."""
 
-from failsoft.checkpoints.runs import Admission, Runs
+from dataclasses import dataclass, replace
+from typing import Self
+
+from failsoft.checkpoints.cursors import Cursor
+from failsoft.checkpoints.runs import JOINED, Admission, Runs
 from failsoft.events import Event, Ignored
-from failsoft.intake.slack import normalise
-from failsoft.parsing import JSONObject
+from failsoft.graphs.resilient_graph import ResilientGraph
+from failsoft.nodes.policy import Replies
+
+HOUR = 3600.0  # seconds
 
 
-async def take_in(
-    runs: Runs, agent: str, lane: str, payload: JSONObject, *, own_bot_id: str | None
-) -> Admission | Ignored:
-    """Make what Slack delivered durable: as a run, or in the list of what starts nothing.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reception:
+    """Where every door of an agent brings what came in.
 
-    It may be called any number of times with the same delivery; the workers hear of new runs.
-
-    Raises:
-        InvalidEventError: it is nothing that Slack sends; nothing was written.
+    Whatever `admit` returned for is on disk: only then may a source be acknowledged. It may be
+    called any number of times with the same thing.
     """
-    return await enter(runs, agent, lane, normalise(payload, own_bot_id=own_bot_id))
 
+    runs: Runs
+    agent: str
+    lane: str
+    replies: Replies = Replies.LIST
 
-async def enter(
-    runs: Runs, agent: str, lane: str, event: Event | Ignored, *, dry_run: bool = False
-) -> Admission | Ignored:
-    """Make an event durable, whatever door it came through; what starts nothing is listed."""
-    if isinstance(event, Ignored):
-        await runs.ignore(agent, event)
-        return event
-    taken = await runs.admit_or_join(agent, lane, event, dry_run=dry_run)
-    if isinstance(taken, Admission) and taken.new:
-        await runs.ring()
-    return taken
+    @classmethod
+    def of(cls, graph: ResilientGraph, runs: Runs) -> Self:
+        return cls(runs=runs, agent=graph.agent, lane=graph.lane, replies=graph.replies)
+
+    async def admit(self, event: Event | Ignored, *, dry_run: bool = False) -> Admission | Ignored:
+        """Make an event durable, whatever door it came through; what starts nothing is listed.
+
+        Raises:
+            UnavailableError: the database is away; nothing was written, so acknowledge nothing.
+        """
+        if isinstance(event, Event) and (root := await self.runs.root_of(self.agent, event)):
+            if self.replies is Replies.RUN:
+                event = replace(event, joins=str(root))
+            elif await self.runs.join(self.agent, event, root):
+                return Ignored(key=event.key, reason=JOINED)
+        if isinstance(event, Ignored):
+            await self.runs.ignore(self.agent, event)
+            return event
+        taken = await self.runs.admit(
+            self.agent, self.lane, await self._counted(event), dry_run=dry_run
+        )
+        if taken.new:
+            await self.runs.ring()
+        return taken
+
+    def cursor(self, door: str) -> Cursor:
+        """Return how far the door of that name has read."""
+        return Cursor(database=self.runs.database, agent=self.agent, door=door)
+
+    async def _counted(self, event: Event) -> Event:
+        """Note how many events of this sender came within the hour before."""
+        if event.sender is None:
+            return event
+        recent = await self.runs.recent(self.agent, event.sender, HOUR)
+        return replace(event, facts={**event.facts, "recent": recent})

@@ -10,8 +10,8 @@ from failsoft.checkpoints.runs import JOINED, Admission
 from failsoft.checkpoints.store import Store
 from failsoft.errors import InvalidEventError
 from failsoft.events import Ignored
-from failsoft.intake.admission import take_in
-from failsoft.intake.slack import Reason
+from failsoft.intake.admission import Reception
+from failsoft.intake.slack import Reason, normalise
 from failsoft.parsing import JSONObject
 
 AGENT, LANE = "a", "a@1"
@@ -23,7 +23,8 @@ def said(text: str, ts: str = "1.1", **more: Any) -> JSONObject:
 
 
 async def taken(store: Store, payload: JSONObject) -> Admission | Ignored:
-    return await take_in(store.runs, AGENT, LANE, payload, own_bot_id="B1")
+    reception = Reception(runs=store.runs, agent=AGENT, lane=LANE)
+    return await reception.admit(normalise(payload, own_bot_id="B1"))
 
 
 async def test_a_message_that_comes_twice_is_one_run(store: Store) -> None:

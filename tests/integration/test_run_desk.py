@@ -8,6 +8,7 @@ from failsoft.checkpoints.runs import Admission, Claim, RunState
 from failsoft.checkpoints.store import Store
 from failsoft.errors import NotFoundError, UsageError
 from failsoft.events import MAX_KEY, Event, Ignored, run_id_of
+from failsoft.intake.admission import Reception
 
 LANE = "a@1"
 
@@ -216,14 +217,18 @@ async def test_a_finished_run_stays_as_it_is_when_a_cancel_comes(store: Store) -
         await store.runs.cancel(uuid4())
 
 
+async def taken(store: Store, event: Event) -> Admission | Ignored:
+    return await Reception(runs=store.runs, agent="a", lane=LANE).admit(event)
+
+
 async def test_a_reply_in_the_thread_of_a_run_starts_nothing_and_is_listed(
     store: Store, database: Database
 ) -> None:
     root = await store.runs.admit("a", LANE, event("root"))
 
-    got = await store.runs.admit_or_join("a", LANE, event("reply", thread="root"))
-    again = await store.runs.admit_or_join("a", LANE, event("reply", thread="root"))
-    deeper = await store.runs.admit_or_join("a", LANE, event("reply 2", thread="reply"))
+    got = await taken(store, event("reply", thread="root"))
+    again = await taken(store, event("reply", thread="root"))
+    deeper = await taken(store, event("reply 2", thread="reply"))
 
     assert got == again == Ignored(key="reply", reason="reply in the thread of a run")
     assert isinstance(deeper, Ignored)
@@ -239,8 +244,8 @@ async def test_a_reply_in_the_thread_of_a_run_starts_nothing_and_is_listed(
 async def test_an_event_whose_thread_has_no_run_is_admitted(
     store: Store, thread: str | None
 ) -> None:
-    first = await store.runs.admit_or_join("a", LANE, event(thread=thread))
-    again = await store.runs.admit_or_join("a", LANE, event(thread=thread))
+    first = await taken(store, event(thread=thread))
+    again = await taken(store, event(thread=thread))
 
     run_id = run_id_of("a", "k1")
     assert [first, again] == [
@@ -252,9 +257,7 @@ async def test_an_event_whose_thread_has_no_run_is_admitted(
 async def test_a_thread_of_another_agent_is_not_joined(store: Store) -> None:
     await store.runs.admit("b", "b@1", event("root"))
 
-    assert isinstance(
-        await store.runs.admit_or_join("a", LANE, event("reply", thread="root")), Admission
-    )
+    assert isinstance(await taken(store, event("reply", thread="root")), Admission)
 
 
 async def test_what_is_ignored_twice_is_listed_once(store: Store, database: Database) -> None:
