@@ -17,17 +17,19 @@ from failsoft.nodes.fallback_classifier import FallbackClassifier
 from failsoft.nodes.human import Human
 from failsoft.nodes.keywords import Keywords
 from failsoft.nodes.notify_human import NotifyHuman
-from failsoft.nodes.policy import Budget, Desk, Replies, Retry
+from failsoft.nodes.policy import Budget, Desk, Refusal, Replies, Retry
 from failsoft.nodes.retry_tool import RetryTool
 from failsoft.nodes.state import EventInput, RunState
+from failsoft.nodes.thread import Thread, nothing
 from failsoft.nodes.tool import TIMEOUT, Tool, Work
+from failsoft.nodes.undo import Undo
 from failsoft.nodes.verb import Verb
 from failsoft.nodes.wait import wait
 from failsoft.nodes.write import Request, Write
 
 Check = Callable[[Clients], Awaitable[str]]
 
-PLUMBING = ("retry_tool", "wait", "fallback_classifier", "notify_human")
+PLUMBING = ("retry_tool", "wait", "fallback_classifier", "notify_human", "undo")
 
 
 class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
@@ -48,6 +50,7 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         retry: Retry | None = None,
         budget: Budget | None = None,
         replies: Replies = Replies.LIST,
+        refusal: Refusal = Refusal.ASK,
         checks: Mapping[str, Check] | None = None,
         input_schema: type[Any] = EventInput,
         output_schema: type[Any] | None = None,
@@ -64,10 +67,18 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         self.retry = retry or Retry()
         self.budget = budget or Budget()
         self.replies = replies
+        self.refusal = refusal
         self.checks = dict(checks or {})
+        self.otherwise = ""
 
-    def add_classifier(self, name: str, task: Classify, *, fallback: Keywords) -> Self:
-        """Add a model call whose answer keeps a schema, and the keyword rules behind it."""
+    def add_classifier(
+        self, name: str, task: Classify, *, fallback: Keywords, otherwise: str = ""
+    ) -> Self:
+        """Add a model call whose answer keeps a schema, and the keyword rules behind it.
+
+        `otherwise` is the label of what neither can tell; without one a person is asked.
+        """
+        self.otherwise = otherwise
         return self._add_verb(
             Classifier(name=name, task=task, keywords=fallback, budget=self.budget)
         )
@@ -98,9 +109,12 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         request: Request,
         required: bool = True,
         key: Callable[[RunState], str] | None = None,
+        compensate: str = "",
     ) -> Self:
         """Add one external write; `request` makes it from the state, None: nothing to write.
 
+        `compensate` names another write of this graph, which stands in no path and undoes this one
+        when a later write is refused (`refusal` of the graph: by itself, or when a person says so).
         `key` is needed where the node runs more than once in a run and is not started by `Send`
         with an `item`: the same key is the same write, done once.
         """
@@ -112,8 +126,17 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
                 required=required,
                 item=key,
                 budget=self.budget,
+                compensate=compensate,
+                refusal=self.refusal,
             )
         )
+
+    def add_thread(self, name: str, *, of: str) -> Self:
+        """Add a look at what the write `of` wrote in the run whose thread this event stands in.
+
+        The result is its response with the `id`, or None: no such run, or it wrote nothing.
+        """
+        return self._add_verb(Thread(name=name, call=nothing, of=of, budget=self.budget))
 
     def add_human(
         self,
@@ -147,6 +170,7 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         """Set where each verb may go, then let LangGraph check; `compile()` calls this first."""
         self._refuse_edges_out_of_verbs()
         self._refuse_two_classifiers()
+        self._join_compensations()
         self._add_plumbing()
         for verb in self._used():
             verb.desk = self.desk
@@ -227,6 +251,28 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
                 "put the second one into a subgraph."
             )
 
+    @property
+    def _compensations(self) -> dict[str, str]:
+        writes = (verb for verb in self._used() if isinstance(verb, Write))
+        return {verb.name: verb.compensate for verb in writes if verb.compensate}
+
+    def _join_compensations(self) -> None:
+        """Every compensating write goes on to `undo`; every other one may lead there."""
+        if not (compensations := self._compensations):
+            return
+        undo = Undo(verbs=self.verbs, compensations=compensations)
+        for name, other in compensations.items():
+            verb = self.verbs.get(other)
+            if not isinstance(verb, Write) or verb.next not in (END, "undo"):
+                raise InvalidGraphError(
+                    f"`{name}` is undone by `{other}`, which must be a write that no path goes on"
+                    " from."
+                )
+            verb.next = "undo"
+        for verb in self._used():
+            if isinstance(verb, Write) and verb.name not in compensations.values():
+                verb.undo = undo
+
     def _add_plumbing(self) -> None:
         helpers: dict[str, Any] = {
             "retry_tool": RetryTool(verbs=self.verbs, retry=self.retry),
@@ -234,7 +280,11 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
             "notify_human": NotifyHuman(verbs=self.verbs),
         }
         if any(isinstance(verb, Classifier) for verb in self._used()):
-            helpers["fallback_classifier"] = FallbackClassifier(verbs=self.verbs)
+            helpers["fallback_classifier"] = FallbackClassifier(
+                verbs=self.verbs, otherwise=self.otherwise
+            )
+        if compensations := self._compensations:
+            helpers["undo"] = Undo(verbs=self.verbs, compensations=compensations)
         for name, helper in helpers.items():
             if self._used() and name not in self.nodes:
                 self.add_node(name, helper, input_schema=RunState)
@@ -248,8 +298,10 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
             "notify_human": [
                 *(verb.name for verb in callers),
                 *(verb.next for verb in self._used()),
+                *(["undo"] if self._compensations else []),
                 END,
             ],
+            "undo": [*self._compensations.values(), END],
             "fallback_classifier": [
                 *(verb.name for verb in classifiers),
                 *(verb.next for verb in classifiers),

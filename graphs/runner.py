@@ -30,6 +30,7 @@ from failsoft.errors import (
 from failsoft.graphs.resilient_graph import ResilientGraph
 from failsoft.nodes.context import Context, Services
 from failsoft.nodes.failures import describe
+from failsoft.nodes.inbox import asked_of
 from failsoft.nodes.policy import Desk
 from failsoft.nodes.state import Json
 from failsoft.tracing.recorder import Recorder, new_trace_id
@@ -160,7 +161,7 @@ class Runner:
         )
 
     async def _park(self, claim: Claim, interrupt: Interrupt) -> Park:
-        asked = interrupt.value if isinstance(interrupt.value, dict) else {}
+        asked = asked_of(interrupt.value)
         match asked.get("kind"):
             case "timer" if "due_at" in asked:
                 due_at = float(asked["due_at"])

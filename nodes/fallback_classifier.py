@@ -19,6 +19,7 @@ class FallbackClassifier:
     """Shared by all classifiers of a graph."""
 
     verbs: Mapping[str, Verb]
+    otherwise: str = ""  # the label of what nobody can tell
 
     async def __call__(self, call: Call, runtime: Runtime[Context]) -> Step:
         verb = self.verbs[call["asking"]]
@@ -47,6 +48,16 @@ class FallbackClassifier:
         return Command(update={"tool": tool}, goto=goto)
 
     def unclassified(self, verb: Classifier, call: Call) -> Step:
+        if self.otherwise:
+            found = Classification(
+                label=self.otherwise,
+                confidence=0.0,
+                summary=_headline(call["question"]["text"]),
+                source="nobody",
+                of=call["record"]["of"],
+            )
+            update = {"classification": found, "tool": {call["key"]: call["record"]}}
+            return Command(update={**update, "status": "unclassified"}, goto=verb.next)
         question = {
             **call["question"],
             "kind": "unclassified",

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 from langgraph.graph import END
 from langgraph.runtime import Runtime
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 
 from failsoft.checkpoints.reviews import review_id_of
 from failsoft.nodes.classify import Classifier
 from failsoft.nodes.context import Context, Services, services_of
+from failsoft.nodes.inbox import answer_of, human_interrupt
 from failsoft.nodes.state import Call, Classification, Json, Record
 from failsoft.nodes.verb import Step, Verb, enter
+from failsoft.nodes.write import Write
+
+LEFT = "left as it is, as a person said"
 
 
 @dataclass(kw_only=True)
@@ -26,15 +30,9 @@ class NotifyHuman:
 
     async def __call__(self, call: Call, runtime: Runtime[Context]) -> Step:
         review_id = await self.open(call, services_of(runtime), runtime)
-        answer = interrupt(
-            {
-                "kind": "person",
-                "review_id": review_id,
-                "node": call["asking"],
-                "question": call["question"],
-            }
-        )
-        return self.follow(call, answer)
+        question, allowed = call["question"], call["question"]["allowed"]
+        shown = human_interrupt(question, allowed, node=call["asking"], review_id=review_id)
+        return self.follow(call, interrupt([shown]))
 
     async def open(self, call: Call, services: Services, runtime: Runtime[Context]) -> str:
         """Write the question down under LangGraph's task id, which survives a re-run."""
@@ -58,26 +56,46 @@ class NotifyHuman:
         return review_id
 
     def follow(self, call: Call, answer: object) -> Step:
-        """accept, respond: go on; edit, retry: ask again with fresh attempts; ignore: end."""
-        given: Json = answer if isinstance(answer, dict) else {"choice": str(answer)}
+        """accept, respond: go on; edit, retry: ask again with fresh attempts; ignore: end.
+
+        An answer that was never checked against the question (it came past our reviews, from a
+        user interface on LangGraph's own server) and does not fit is asked again.
+        """
+        given = answer_of(answer)
         verb, key, record = self.verbs[call["asking"]], call["key"], call["record"]
         told = {"review": {key: given}}
         match given.get("choice"):
-            case "accept":
+            case "accept" if not isinstance(verb, Write):
                 return Command(update=told, goto=verb.next)
-            case "respond" if isinstance(verb, Classifier):
-                label = self.label(call, str(given.get("value")))
-                update = {**told, "classification": label, "status": "answered"}
-                return Command(update=update, goto=verb.next)
+            case "accept":
+                return self.leave(call, told, LEFT, verb.next)
+            case "undo":
+                return self.leave(call, told, "refused", "undo")
             case "respond":
-                done: Record = {**record, "error": None, "result": given.get("value")}
-                return Command(update={**told, "tool": {key: done}}, goto=verb.next)
+                return self.respond(call, told, given)
             case "edit" | "retry":
                 fresh = Record(of=record["of"], round=record.get("round", 0) + 1)
                 goto = enter(call["asking"], {**call, "record": fresh})
                 return Command(update={**told, "tool": {key: fresh}}, goto=goto)
             case _:
                 return Command(update={**told, "status": "ignored"}, goto=END)
+
+    def leave(self, call: Call, told: Json, why: str, goto: str) -> Step:
+        """Let a write stand as it is, and go on."""
+        left: Record = {**call["record"], "skipped": why}
+        return Command(update={**told, "tool": {call["key"]: left}}, goto=goto)
+
+    def respond(self, call: Call, told: Json, given: Json) -> Step:
+        verb, value = self.verbs[call["asking"]], given.get("value")
+        labels = call["question"].get("labels")
+        if labels and value not in labels:
+            return Command(goto=Send("notify_human", call))
+        if isinstance(verb, Classifier):
+            label = self.label(call, str(value))
+            update = {**told, "classification": label, "status": "answered"}
+            return Command(update=update, goto=verb.next)
+        done: Record = {**call["record"], "error": None, "result": value}
+        return Command(update={**told, "tool": {call["key"]: done}}, goto=verb.next)
 
     def label(self, call: Call, value: str) -> Classification:
         return Classification(

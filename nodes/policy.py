@@ -42,6 +42,13 @@ class Budget:
     steps: int = 100
 
 
+class Refusal(StrEnum):
+    """What follows when a write is refused after others were done that can be undone."""
+
+    ASK = "ask"  # a person chooses: undo, fix, or leave it as it is
+    UNDO = "undo"  # what was done is taken back at once
+
+
 class Replies(StrEnum):
     """What a reply in the thread of a run becomes."""
 

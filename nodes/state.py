@@ -30,7 +30,7 @@ class Classification(TypedDict, total=False):
     label: str
     confidence: float
     summary: str
-    source: Literal["model", "keywords", "person"]
+    source: Literal["model", "keywords", "person", "nobody"]
     of: str
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from failsoft.checkpoints.effects import Effect, EffectState
 from failsoft.connectors.contract import Operation
@@ -13,7 +14,9 @@ from failsoft.errors import ConfigurationError, PermanentError, RefusedError, Tr
 from failsoft.nodes.context import Context, Services, services_of
 from failsoft.nodes.delivery import Delivery
 from failsoft.nodes.failures import PASS_THROUGH, describe, note_of
+from failsoft.nodes.policy import Refusal
 from failsoft.nodes.state import ErrorNote, Json, Record, RunState
+from failsoft.nodes.undo import Undo
 from failsoft.nodes.verb import Step, Verb
 
 Request = Callable[[RunState], Json | Awaitable[Json | None] | None]
@@ -36,12 +39,17 @@ class Write(Verb):
     never from what a model said.
 
     With `required=False` a refusal, or spent attempts, let the run go on with the error noted.
+    `compensate` names the write that undoes this one: it is offered, or done, when a later write of
+    the run is refused. Nothing is undone beside a write of which nobody knows whether it is there.
     """
 
     operation: Operation[Any]
     request: Request
     required: bool = True
     item: Callable[[RunState], str] | None = None
+    compensate: str = ""
+    refusal: Refusal = Refusal.ASK
+    undo: Undo | None = None
 
     async def work(self, state: RunState, runtime: Runtime[Context]) -> Step:
         record, services = self.record(state), services_of(runtime)
@@ -126,19 +134,31 @@ class Write(Verb):
         return self.refused(state, _noted(record, delivery, note))
 
     def refused(self, state: RunState, record: Record) -> Step:
-        if self.required:
-            return self.ask(state, record)
-        return self.onward(state, {**record, "skipped": "refused"})
+        if not self.required:
+            return self.onward(state, {**record, "skipped": "refused"})
+        if self.refusal is Refusal.UNDO and self.may_undo(state, record):
+            tool = {self.key(state): {**record, "skipped": "refused"}}
+            return Command(update={"tool": tool}, goto="undo")
+        return self.ask(state, record)
+
+    def may_undo(self, state: RunState, record: Record) -> bool:
+        """Tell whether writes before this one can be undone, and this one is surely not there."""
+        absent = record.get("effect") in {None, EffectState.FAILED, EffectState.WAITING}
+        return absent and self.undo is not None and self.undo.next_of(state) is not None
 
     def question(self, state: RunState, record: Record) -> Json:
         """Show exactly what would be written, and where a person can look for it."""
         known = record.get("effect")
-        allowed = ANSWERS.get(EffectState(known)) if known else None
+        allowed = (ANSWERS.get(EffectState(known)) if known else None) or ["retry", "ignore"]
+        if self.next == "undo":  # a compensation: what is left to undo goes on after it
+            allowed = [*allowed[:-1], "accept"]
+        elif self.may_undo(state, record):
+            allowed = ["undo", *allowed[:-1], "accept"]
         return {
             **super().question(state, record),
             "request": record.get("request"),
             "transaction_id": record.get("transaction_id"),
-            "allowed": allowed or ["retry", "ignore"],
+            "allowed": allowed,
         }
 
     @property
@@ -147,7 +167,8 @@ class Write(Verb):
 
     @property
     def ends(self) -> tuple[str, ...]:
-        return (self.next, "retry_tool", "notify_human")
+        ends = (self.next, "retry_tool", "notify_human")
+        return (*ends, "undo") if self.undo and self.refusal is Refusal.UNDO else ends
 
 
 def _noted(record: Record, delivery: Delivery, note: ErrorNote) -> Record:

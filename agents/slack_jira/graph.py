@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from failsoft.agents.slack_jira.requests import reaction_for, reply_for, ticket_for
+from failsoft.agents.slack_jira.requests import ROUTES, reaction_for, reply_for, ticket_for
 from failsoft.connectors.jira import Jira
 from failsoft.connectors.slack import Slack
 from failsoft.graphs.resilient_graph import END, START, ResilientGraph
@@ -19,6 +19,7 @@ def build_graph() -> ResilientGraph:
         "slack-jira",
         retry=Retry(attempts=5),
         budget=Budget(llm_calls=6, tokens=20_000, usd=0.02, steps=60),
+        checks=ROUTES.checks,
     )
     classify = Classify.load(HERE, min_confidence=0.7, reprompts=2)
     graph.add_classifier("classify", classify, fallback=Keywords.load(HERE))

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from failsoft.agents.routes import Routes
+from failsoft.connectors.jira_routes import JiraRoute
 from failsoft.connectors.slack import escape
 from failsoft.nodes.state import Json, RunState
 
-ROUTES = Routes.load(Path(__file__).parent)
+ROUTES = Routes.load(Path(__file__).parent, JiraRoute)
 MAX_SUMMARY = 200  # characters; Jira takes 255
 MAX_DESCRIPTION = 30_000  # characters; Jira takes 32 767
 

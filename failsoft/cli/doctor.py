@@ -18,8 +18,6 @@ from failsoft.errors import ConfigurationError, FailsoftError, ForeignHomeError
 from failsoft.settings import Settings
 
 if TYPE_CHECKING:
-    from failsoft.agents.routes import Route
-    from failsoft.connectors.jira import Jira, ProjectFacts
     from failsoft.graphs.resilient_graph import ResilientGraph
 
 WRONG = 3  # the exit code of a wrong configuration
@@ -84,9 +82,7 @@ async def examine(agent: str | None, settings: Settings) -> list[Check]:
             checks.append(await _checked("waiting runs", partial(_waiting, settings, graph, agent)))
     needed = _connectors(graph) if graph else set()
     checks += await _outside(settings, needed)
-    if graph is not None and agent is not None and (folder := _folder(agent)):
-        checks += await _routes(folder, settings)
-    return checks
+    return checks + (await _own(graph, settings) if graph is not None else [])
 
 
 async def _checked(name: str, look: Callable[[], Awaitable[str]]) -> Check:
@@ -234,60 +230,14 @@ async def _model(name: str | None, settings: Settings) -> str:
     return f"{name}: its package is installed and its key set"
 
 
-def _folder(agent: str) -> Path | None:
-    """Return the folder of an agent that has routes."""
-    from failsoft.agents.load import SHIPPED  # noqa: PLC0415
+async def _own(graph: "ResilientGraph", settings: Settings) -> list[Check]:
+    """Ask what the agent itself wants to be asked: its routes."""
+    from failsoft.connectors.clients import Clients  # noqa: PLC0415
 
-    module = sys.modules[SHIPPED.get(agent, agent).partition(":")[0]]
-    folder = Path(str(module.__file__)).parent
-    return folder if (folder / "routes.yaml").exists() else None
-
-
-async def _routes(folder: Path, settings: Settings) -> list[Check]:
-    """Check each route against what its project offers."""
-    from failsoft.agents.routes import Routes  # noqa: PLC0415
-    from failsoft.connectors.jira import Jira  # noqa: PLC0415
-
-    try:
-        routes = Routes.load(folder)
-        jira = Jira.from_settings(settings)
-    except FailsoftError as error:
-        return [Check(name="routes", health=Health.WRONG, detail=str(error))]
+    clients = Clients(settings)
     try:
         return [
-            await _checked(f"route {label}", _Route(jira=jira, label=label, route=route).check)
-            for label, route in routes.by_label.items()
+            await _checked(name, partial(check, clients)) for name, check in graph.checks.items()
         ]
     finally:
-        await jira.close()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Route:
-    """One line of routes.yaml and where it is looked up."""
-
-    jira: "Jira"
-    label: str
-    route: "Route"
-
-    async def check(self) -> str:
-        """Raise ConfigurationError when the project does not offer what the route names."""
-        project = self.route.project
-        try:
-            facts = await self.jira.project_facts(project)
-        except FailsoftError as error:
-            raise ConfigurationError(
-                f"project {project} of {self.label!r} in routes.yaml cannot be used: {error}"
-            ) from None
-        if problem := self._missing(facts):
-            raise ConfigurationError(f"{problem}: mend {self.label!r} in routes.yaml.")
-        return f"{project} {self.route.issue_type} {', '.join(self.route.components)}"
-
-    def _missing(self, facts: "ProjectFacts") -> str:
-        if self.route.issue_type not in facts.issue_types:
-            offered = ", ".join(facts.issue_types)
-            return f"{facts.project} has no type {self.route.issue_type!r}, only {offered}"
-        if unknown := sorted(set(self.route.components) - set(facts.components)):
-            offered = ", ".join(facts.components)
-            return f"{facts.project} has no component {unknown[0]!r}, only {offered}"
-        return ""
+        await clients.close()

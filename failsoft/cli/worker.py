@@ -36,12 +36,13 @@ async def work(agents: list[str], settings: Settings, *, with_parent: bool = Fal
     """Run one worker until a signal says stop."""
     # heavy imports: not for --help
     from failsoft.agents.load import load_graph  # noqa: PLC0415
-    from failsoft.workers.assembly import assemble  # noqa: PLC0415
+    from failsoft.workers.assembly import assemble, check_agents  # noqa: PLC0415
     from failsoft.workers.worker import Worker  # noqa: PLC0415
 
     graphs = [load_graph(name) for name in agents]
     async with connect(settings) as database, assemble(graphs, database, settings) as parts:
         await keep_apart(settings, parts.store.runs)
+        await check_agents(graphs, parts.services.clients)
         worker = Worker(parts.runner, store=parts.store, services=parts.services, agents=agents)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

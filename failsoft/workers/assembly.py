@@ -1,5 +1,6 @@
 """Put the parts of a process together: graphs, store, saver, gate, services, runner."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.saver import FencedSaver
 from failsoft.checkpoints.store import Store
 from failsoft.connectors.clients import Clients
+from failsoft.errors import ConfigurationError, TransientError
 from failsoft.graphs.resilient_graph import ResilientGraph
 from failsoft.graphs.runner import Runner
 from failsoft.limits.gate import Gate
@@ -15,6 +17,8 @@ from failsoft.nodes.context import Services
 from failsoft.nodes.failures import hide
 from failsoft.settings import Settings
 from failsoft.tracing.links import flush, langsmith_guard
+
+logger = logging.getLogger(__name__)
 
 FLUSH = 2.0  # seconds that the end of a process may wait for LangSmith
 
@@ -57,3 +61,21 @@ async def assemble(
     finally:
         await services.close()
         flush(FLUSH)
+
+
+async def check_agents(graphs: Sequence[ResilientGraph], clients: Clients) -> None:
+    """Ask the outside world for everything that the agents would write to.
+
+    What cannot be asked now is only logged: work must go on when another system is away.
+
+    Raises:
+        ConfigurationError: it lacks something, or a setting is missing; the message says what.
+    """
+    for graph in graphs:
+        for name, check in graph.checks.items():
+            try:
+                await check(clients)
+            except TransientError as error:
+                logger.warning("%s: %s was not checked: %s", graph.agent, name, error)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{graph.agent}, {name}: {error}") from None

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import failsoft.agents.slack_jira
-from failsoft.agents.routes import Route, Routes
+from failsoft.agents.routes import Routes
+from failsoft.connectors.jira_routes import JiraRoute
 from failsoft.errors import InvalidDataError
 
 HERE = Path(failsoft.agents.slack_jira.__path__[0])
@@ -29,7 +30,7 @@ def replace(path: Path, old: str, new: str) -> None:
 
 
 def test_a_label_leads_to_one_place() -> None:
-    assert Routes.load(HERE)["outage"] == Route(
+    assert Routes.load(HERE, JiraRoute)["outage"] == JiraRoute(
         project="OPS",
         issue_type="Incident",
         components=("platform", "on-call"),
@@ -67,30 +68,30 @@ def test_a_bad_route_is_refused_with_file_and_label(
 ) -> None:
     replace(folder / "routes.yaml", old, new)
     with pytest.raises(InvalidDataError, match=problem) as caught:
-        Routes.load(folder)
+        Routes.load(folder, JiraRoute)
     assert str(folder / "routes.yaml") in str(caught.value)
 
 
 def test_a_label_without_a_route_is_refused(folder: Path) -> None:
     replace(folder / "schema.json", '"outage"', '"outage", "legal"')
     with pytest.raises(InvalidDataError, match=r"'legal' stands in .*schema\.json but not in"):
-        Routes.load(folder)
+        Routes.load(folder, JiraRoute)
 
 
 def test_a_route_without_a_label_is_refused(folder: Path) -> None:
     replace(folder / "schema.json", '"outage", ', "")
     with pytest.raises(InvalidDataError, match=r"'outage' stands in .*routes\.yaml but not in"):
-        Routes.load(folder)
+        Routes.load(folder, JiraRoute)
 
 
 @pytest.mark.parametrize("schema", ["{}", "[]", '{"properties": {"label": {"type": "string"}}}'])
 def test_a_schema_without_labels_is_refused(folder: Path, schema: str) -> None:
     (folder / "schema.json").write_text(schema, encoding="utf-8")
     with pytest.raises(InvalidDataError, match=r"schema\.json"):
-        Routes.load(folder)
+        Routes.load(folder, JiraRoute)
 
 
 def test_a_missing_file_is_refused_by_name(folder: Path) -> None:
     (folder / "schema.json").unlink()
     with pytest.raises(InvalidDataError, match=r"schema\.json cannot be read"):
-        Routes.load(folder)
+        Routes.load(folder, JiraRoute)

@@ -9,6 +9,7 @@ import pytest
 
 import failsoft.agents.slack_jira
 from failsoft.agents.routes import Routes
+from failsoft.connectors.jira_routes import JiraRoute
 from failsoft.nodes.keywords import Keywords
 
 HERE = Path(failsoft.agents.slack_jira.__path__[0])
@@ -89,7 +90,7 @@ def test_the_nonce_stands_where_a_ticket_must_carry_it() -> None:
 
 def test_every_label_has_its_route_and_its_normal_samples() -> None:
     found = Counter(sample.label for sample in NORMAL)
-    assert found.keys() == Routes.load(HERE).by_label.keys()
+    assert found.keys() == Routes.load(HERE, JiraRoute).by_label.keys()
     assert min(found.values()) >= 10
     assert {sample.label for sample in SAMPLES} <= {*found, None}
 
