@@ -15,7 +15,7 @@ def document(text: str, *, source_url: str | None = None) -> JSONObject:
 
     `source_url` is the one link that is made. It comes from code, never out of `text`.
     """
-    content = [_paragraph(block) for block in re.split(r"\n[ \t]*\n\s*", _plain(text)) if block]
+    content = [_paragraph(block) for block in re.split(r"\n[ \t]*\n\s*", plain(text)) if block]
     if source_url and re.fullmatch(r"https?://[^\s<>\"]+", source_url):
         content.append({"type": "paragraph", "content": [_text("Source: "), _link(source_url)]})
     return {"type": "doc", "version": 1, "content": content}
@@ -27,10 +27,11 @@ def one_line(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def _plain(text: str) -> str:
-    plain = clean_text(text).replace("\r\n", "\n").replace("\r", "\n")
-    plain = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", plain).strip()
-    return plain if len(plain) <= MAX_TEXT else plain[:MAX_TEXT] + _CUT
+def plain(text: str) -> str:
+    """Return `text` with one kind of line end, no control characters, and not too long."""
+    made = clean_text(text).replace("\r\n", "\n").replace("\r", "\n")
+    made = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", made).strip()
+    return made if len(made) <= MAX_TEXT else made[:MAX_TEXT] + _CUT
 
 
 def _paragraph(block: str) -> JSON:

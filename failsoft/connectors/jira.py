@@ -1,4 +1,4 @@
-"""Jira Cloud: create one issue, and find it again when nobody knows whether it was created.
+"""Jira, Cloud or Data Center: create one issue, and find it when nobody knows whether it is there.
 
 Jira enforces no uniqueness and its search is stale for minutes or hours, so absence is proved by
 reading every key that can have been given since the claim.
@@ -25,15 +25,12 @@ from failsoft.connectors.contract import (
     Outcome,
     Unknown,
 )
-from failsoft.connectors.jira_fields import PROPERTY, body_of, carries, label_of, project_of
+from failsoft.connectors.jira_fields import body_of, carries, label_of, project_of
+from failsoft.connectors.jira_flavor import FLAVORS, Cloud, Flavor
 from failsoft.errors import InvalidDataError, MissingSettingError, RefusedError, TransientError
-from failsoft.http import Http, Response
+from failsoft.http import Http, Parameters, Response
 from failsoft.parsing import JSON, JSONObject
 from failsoft.settings import Settings, Timing
-
-PAGE = 100  # keys that a bulkfetch takes
-
-_API = "rest/api/3/"
 
 
 class CreateIssue(Operation["Jira"]):
@@ -61,7 +58,7 @@ class CreateIssue(Operation["Jira"]):
         self, client: "Jira", request: JSONObject, transaction_id: str, *, within: float
     ) -> Outcome:
         try:
-            body = body_of(request, transaction_id)
+            body = body_of(request, transaction_id, client.flavor)
         except RefusedError as error:
             return Failed(reason=str(error))
         return await client.create(body, within=within)
@@ -99,10 +96,17 @@ class Jira:
     create_issue: ClassVar[CreateIssue] = CreateIssue()
 
     def __init__(
-        self, base_url: str, *, authorization: SecretStr, timing: Timing, clock: Clock | None = None
+        self,
+        base_url: str,
+        *,
+        authorization: SecretStr,
+        timing: Timing,
+        flavor: Flavor | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Raise ConfigurationError when `base_url` is no address."""
         self.http = Http(base_url, timing=timing, headers={"Authorization": authorization})
+        self.flavor = flavor or Cloud()
         self._base_url = base_url.rstrip("/")
         self._timing = timing
         self._clock = clock or Clock()
@@ -119,14 +123,22 @@ class Jira:
             raise MissingSettingError("FAILSOFT_JIRA_BASE_URL", "the address of the Jira site")
         if token is None:
             raise MissingSettingError("FAILSOFT_JIRA_TOKEN", "the API token of a Jira account")
-        if settings.jira_email:
+        flavor = FLAVORS[settings.jira_flavor]
+        if settings.jira_flavor == "datacenter":  # a personal access token is enough
+            authorization = f"Bearer {token.get_secret_value()}"
+        elif settings.jira_email:
             pair = f"{settings.jira_email}:{token.get_secret_value()}".encode()
             authorization = f"Basic {base64.b64encode(pair).decode()}"
         elif urlsplit(base_url).hostname == "api.atlassian.com":  # there a token can be enough
             authorization = f"Bearer {token.get_secret_value()}"
         else:
             raise MissingSettingError("FAILSOFT_JIRA_EMAIL", "the account that the token is of")
-        return cls(base_url, authorization=SecretStr(authorization), timing=settings.timing)
+        return cls(
+            base_url,
+            authorization=SecretStr(authorization),
+            timing=settings.timing,
+            flavor=flavor,
+        )
 
     async def close(self) -> None:
         await self.http.close()
@@ -147,14 +159,16 @@ class Jira:
         facts = await self._read("GET", f"project/{key}")
         return ProjectFacts(
             project=key,
-            issue_types=_names(types.get("issueTypes")),
+            issue_types=_names(types.get(self.flavor.types)),
             components=_names(facts.get("components")),
         )
 
     async def create(self, body: JSONObject, *, within: float) -> Outcome:
         """Create an issue, once."""
         what = "Jira create issue"
-        sent = await attempt(self.http.request("POST", f"{_API}issue", json=body, within=within))
+        sent = await attempt(
+            self.http.request("POST", f"{self.flavor.api}issue", json=body, within=within)
+        )
         if not isinstance(sent, Response):
             return sent
         if sent.status != 201:
@@ -187,7 +201,7 @@ class Jira:
             hits = [issue for issue in issues if carries(issue, transaction_id)]
             if hits:  # a clone made by a person copies the label, and comes later
                 return min(hits, key=lambda issue: int(str(issue["id"])))
-            low += PAGE
+            low += self.flavor.page
             if not issues and low >= newest:
                 return None
 
@@ -202,14 +216,13 @@ class Jira:
         return {"key": key, "id": issue["id"], "url": f"{self._base_url}/browse/{key}"}
 
     async def _page(self, project: str, low: int) -> list[JSONObject]:
-        """Read the `PAGE` keys after `low` directly, past the search index."""
-        keys: list[JSON] = [f"{project}-{low + step}" for step in range(1, PAGE + 1)]
-        body: JSONObject = {"issueIdsOrKeys": keys, "fields": ["labels"], "properties": [PROPERTY]}
-        return _issues(await self._read("POST", "issue/bulkfetch", body))
+        """Read the next keys after `low` directly, past the search index."""
+        keys = [f"{project}-{low + step}" for step in range(1, self.flavor.page + 1)]
+        return _issues(await self.flavor.issues(self._known, keys))
 
     async def _search(self, jql: str) -> list[JSONObject]:
         body: JSONObject = {"jql": jql, "maxResults": 1, "fields": ["labels"]}
-        return _issues(await self._read("POST", "search/jql", body))
+        return _issues(await self._read("POST", self.flavor.search, body))
 
     async def _searched_newest(self, project: str) -> int:
         """Return what the search holds for the newest; a stale answer is only a lower one."""
@@ -223,7 +236,22 @@ class Jira:
             self._newest[project] = max(known, _number(issue, project))
 
     async def _read(self, method: str, path: str, body: JSON = None) -> JSONObject:
-        response = await self.http.request(method, _API + path, json=body, within=self._timing.send)
+        return self._object(method, path, await self._ask(method, path, body))
+
+    async def _known(
+        self, method: str, path: str, body: JSON = None, params: Parameters | None = None
+    ) -> JSONObject | None:
+        """Read what may not be there: None where Jira answers 404."""
+        response = await self._ask(method, path, body, params)
+        return None if response.status == 404 else self._object(method, path, response)
+
+    async def _ask(
+        self, method: str, path: str, body: JSON = None, params: Parameters | None = None
+    ) -> Response:
+        full, within = self.flavor.api + path, self._timing.send
+        return await self.http.request(method, full, json=body, params=params, within=within)
+
+    def _object(self, method: str, path: str, response: Response) -> JSONObject:
         what = f"Jira {method} {path}"
         return read(response, what, _complaint(response), now=self._clock.now())
 

@@ -2,18 +2,18 @@
 
 import re
 
-from failsoft.connectors import adf
+from failsoft.connectors.adf import one_line
+from failsoft.connectors.jira_flavor import PROPERTY, Flavor
 from failsoft.errors import RefusedError
 from failsoft.parsing import JSON, JSONObject
 
-PROPERTY = "failsoft.txn"
 MAX_SUMMARY = 255  # characters
 MAX_LABEL = 255  # characters
 
 _PROJECT = re.compile(r"[A-Z][A-Z0-9_]+")
 
 
-def body_of(request: JSONObject, transaction_id: str) -> JSONObject:
+def body_of(request: JSONObject, transaction_id: str, flavor: Flavor) -> JSONObject:
     """Return the body of a create call, with the transaction id in its label and property.
 
     Raises:
@@ -23,14 +23,14 @@ def body_of(request: JSONObject, transaction_id: str) -> JSONObject:
     fields: JSONObject = {
         "project": {"key": project_of(request)},
         "issuetype": {"name": _needed(request, "issue_type")},
-        "summary": adf.one_line(_needed(request, "summary"), MAX_SUMMARY) or "(no text)",
-        "description": adf.document(_text(request, "description") or "", source_url=source_url),
+        "summary": one_line(_needed(request, "summary"), MAX_SUMMARY) or "(no text)",
+        "description": flavor.text(_text(request, "description") or "", source_url),
         "labels": [*_labels(request), label_of(transaction_id)],
     }
     if components := _texts(request, "components"):
         fields["components"] = [{"name": name} for name in components]
     if assignee := _text(request, "assignee"):
-        fields["assignee"] = {"id": assignee}
+        fields["assignee"] = flavor.person(assignee)
     if priority := _text(request, "priority"):
         fields["priority"] = {"name": priority}
     return {

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from failsoft.clock import Clock
 from failsoft.errors import UnavailableError, UsageError
-from failsoft.sandbox import Until, jira, jira_site, model, slack
+from failsoft.sandbox import Until, jira, jira_datacenter, jira_site, model, slack
+from failsoft.sandbox.call import Handler
 from failsoft.sandbox.control import Control
 from failsoft.sandbox.door import Door
 from failsoft.sandbox.jira_answers import guarded, nothing_here
@@ -22,7 +23,7 @@ from failsoft.sandbox.state import World
 MAX_BODY = 4 * 1024 * 1024
 SHUTDOWN = 0.5  # seconds that held answers get at the end
 
-JIRA_ROUTES = (
+JIRA_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "serverInfo", jira_site.server_info),
     ("GET", "myself", jira_site.myself),
     ("GET", "field", jira_site.fields),
@@ -87,9 +88,14 @@ def _services(door: Door) -> Iterable[web.RouteDef]:
     for method, path, handler in JIRA_ROUTES:
         full = f"{jira.PREFIX}/rest/api/{{version:[23]}}/{path}"
         yield web.route(method, full, door.leads_to(guarded(handler)))
+    for method, path, handler in jira_datacenter.ROUTES:
+        full = f"{jira_datacenter.PREFIX}/rest/api/{{version:2}}/{path}"
+        yield web.route(method, full, door.leads_to(guarded(handler)))
     yield web.post(f"{model.PREFIX}/chat/completions", door.leads_to(model.complete))
     yield web.get(f"{model.PREFIX}/models", door.leads_to(model.models))
     yield web.route("*", jira.PREFIX + "/{rest:.*}", door.leads_to(guarded(nothing_here)))
+    rest = jira_datacenter.PREFIX + "/{rest:.*}"
+    yield web.route("*", rest, door.leads_to(guarded(nothing_here)))
     yield web.route("*", model.PREFIX + "/{rest:.*}", door.leads_to(model.nothing_here))
 
 

@@ -97,7 +97,7 @@ def bulk_fetch(call: Call) -> Answer:
 
 def search(call: Call) -> Answer:
     """Ask the index; issues named in `reconcileIssues` are read as they are now."""
-    given = _search_arguments(call)
+    given = search_arguments(call)
     query = parse_jql(str(given.get("jql") or ""), load_site())
     reconciled = _reconciled(given.get("reconcileIssues"))
     indexed = {issue.key: (issue, fields) for issue, fields in call.world.issues.index()}
@@ -239,7 +239,7 @@ def _shown(
     return shown
 
 
-def _search_arguments(call: Call) -> Mapping[str, JSON]:
+def search_arguments(call: Call) -> Mapping[str, JSON]:
     if call.method != "GET":
         return call.json()
     given: dict[str, JSON] = dict(call.query)
