@@ -9,7 +9,12 @@ from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.saver import FencedSaver
 from failsoft.checkpoints.store import Store
 from failsoft.connectors.clients import Clients
-from failsoft.errors import ConfigurationError, TransientError
+from failsoft.errors import (
+    ConfigurationError,
+    MissingExtraError,
+    MissingSettingError,
+    TransientError,
+)
 from failsoft.graphs.resilient_graph import ResilientGraph
 from failsoft.graphs.runner import Runner
 from failsoft.limits.gate import Gate
@@ -66,15 +71,19 @@ async def assemble(
 async def check_agents(graphs: Sequence[ResilientGraph], clients: Clients) -> None:
     """Ask the outside world for everything that the agents would write to.
 
-    What cannot be asked now is only logged: work must go on when another system is away.
+    What cannot be asked now is only logged: work must go on when another system is away, and where
+    a setting is missing only the runs that need it wait.
 
     Raises:
-        ConfigurationError: it lacks something, or a setting is missing; the message says what.
+        ConfigurationError: a route leads nowhere; the message says which.
     """
     for graph in graphs:
         for name, check in graph.checks.items():
             try:
                 await check(clients)
+            except (MissingSettingError, MissingExtraError) as error:
+                logger.warning("%s: its routes were not checked: %s", graph.agent, error)
+                break  # the others lack the same
             except TransientError as error:
                 logger.warning("%s: %s was not checked: %s", graph.agent, name, error)
             except ConfigurationError as error:
