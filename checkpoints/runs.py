@@ -26,6 +26,7 @@ __all__ = ["Admission", "Claim", "RunState", "Runs"]
 SQL = load("runs")
 JOINED = "reply in the thread of a run"
 MOST_REPLAYS = 1000
+TWIN_MARK = 32  # characters of a digest: nobody makes two things that share these
 
 
 class Runs(RunDesk):
@@ -44,7 +45,18 @@ class Runs(RunDesk):
         replay_of: UUID | None = None,
         dry_run: bool = False,
     ) -> Admission:
-        """Take an event in; it is durable on return, so its source may be told so."""
+        """Take an event in; it is durable on return, so its source may be told so.
+
+        Another thing under a known key (`digest`) is a twin: it gets a key, and a run, of its own.
+        """
+        admission = await self._admit(agent, lane, event, replay_of=replay_of, dry_run=dry_run)
+        if admission.new or not await self._differs(admission.run_id, event):
+            return admission
+        return await self._admit(agent, lane, _twin(event), replay_of=replay_of, dry_run=dry_run)
+
+    async def _admit(
+        self, agent: str, lane: str, event: Event, *, replay_of: UUID | None, dry_run: bool
+    ) -> Admission:
         run_id = run_id_of(agent, event.key)
         origin = str(replay_of) if replay_of else None
         row = await self.database.one(
@@ -58,13 +70,11 @@ class Runs(RunDesk):
             dry_run=dry_run,
             body=body("run.admitted", run_id, lane=lane, replay_of=origin, dry_run=dry_run),
         )
-        if row is None and await self._differs(run_id, event):
-            return await self.admit(agent, lane, _twin(event), replay_of=replay_of, dry_run=dry_run)
         return Admission(run_id=run_id, new=row is not None)
 
     async def _differs(self, run_id: UUID, event: Event) -> bool:
         """Tell whether another thing came under the key of `event` before."""
-        if event.digest is None or event.facts.get("twin_of"):
+        if event.digest is None:
             return False
         known = await self.database.one(SQL["digest"], run_id=run_id)
         return known is not None and known["digest"] not in {None, event.digest}
@@ -232,6 +242,6 @@ class Runs(RunDesk):
 
 def _twin(event: Event) -> Event:
     """Give a thing a key of its own that came under the key of another one."""
-    mark = f"#{(event.digest or '')[:16]}"
+    mark = f"#{(event.digest or '')[:TWIN_MARK]}"
     key = event.key[: MAX_KEY - len(mark)] + mark
     return replace(event, key=key, facts={**event.facts, "twin_of": event.key})

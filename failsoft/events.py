@@ -13,6 +13,7 @@ MAX_KEY = 512  # characters
 MAX_REFS = 32
 MAX_RAW = 64 * 1024  # bytes that are kept of what cannot be read
 MAX_TEXT = 1024 * 1024  # characters
+MAX_REASON = 200  # characters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +44,17 @@ class Event:
             raise InvalidEventError(
                 f"The text has {len(self.text)} characters; {MAX_TEXT} are allowed."
             )
-        object.__setattr__(self, "key", clean_text(self.key))
-        object.__setattr__(self, "text", clean_text(self.text))
+        if self.joins is not None and not _is_uuid(self.joins):
+            raise InvalidEventError("`joins` must be the id of a run.")
+        # What Postgres does not take would come again for ever: its source is never told "taken".
+        for name in ("key", "source", "text"):
+            object.__setattr__(self, name, clean_text(getattr(self, name)))
         object.__setattr__(self, "facts", clean_json(self.facts))
-        object.__setattr__(self, "refs", [clean_text(ref) for ref in self.refs[:MAX_REFS]])
-        if self.sender is not None:
-            object.__setattr__(self, "sender", clean_text(self.sender)[:MAX_KEY])
+        refs = [clean_text(ref)[:MAX_KEY] for ref in self.refs[:MAX_REFS]]
+        object.__setattr__(self, "refs", refs)
+        for name in ("thread", "sender", "digest"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, clean_text(value)[:MAX_KEY])
 
     @property
     def answers(self) -> list[str]:
@@ -81,6 +87,13 @@ class Event:
         return cls(key=key, source=source, text=text, facts=facts, refs=listed, **strings)
 
 
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
 def _string(value: JSONObject, name: str) -> str | None:
     found = value.get(name)
     if found is None or isinstance(found, str):
@@ -98,6 +111,10 @@ class Ignored:
     key: str
     reason: str
     raw: bytes | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", clean_text(self.key)[:MAX_KEY])
+        object.__setattr__(self, "reason", clean_text(self.reason)[:MAX_REASON])
 
 
 def run_id_of(agent: str, event_key: str) -> uuid.UUID:

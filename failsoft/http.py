@@ -102,12 +102,14 @@ class Http:
         *,
         json: JSON = None,
         form: Parameters | None = None,
+        content: bytes | None = None,
         params: Parameters | None = None,
+        headers: Mapping[str, str] | None = None,
         within: float,
     ) -> Response:
         """Make one attempt, and give up after `within` seconds in all.
 
-        Any status is an answer, a redirect too.
+        Any status is an answer, a redirect too. `content` are bytes that are sent as they are.
 
         Raises:
             NotSentError: it surely did not leave.
@@ -120,8 +122,9 @@ class Http:
         secrets = {name: value.get_secret_value() for name, value in self._secrets.items()}
         try:
             request = self._client.build_request(
-                method, path, json=json, data=form, params=params, headers=secrets
-            )
+                method, path, json=json, data=form, content=content, params=params,
+                headers={**secrets, **(headers or {})},
+            )  # fmt: skip
             async with asyncio.timeout(within):
                 return await self._exchange(request)
         except TransientError:

@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     contacts: dict[str, str] = Field(default_factory=dict)  # mail addresses by name
     answer_secret: SecretStr | None = None  # signs answers that come by HTTP
 
+    queue_password: SecretStr | None = None  # of the doors to RabbitMQ and Redis
+
     doors: Names = Field(default_factory=list)  # what `failsoft listen` opens
     public_url: str | None = None  # where people reach `failsoft serve`
 

@@ -9,14 +9,15 @@ SELECT run_id FROM run;
 
 -- root: the run that a reply belongs to: of the event that it answers, of a reply that joined, or whose write it answers; no row back = none
 WITH answered AS (
-  SELECT place, key, run_id FROM unnest(%(keys)s::text[], %(run_ids)s::uuid[]) WITH ORDINALITY AS a(key, run_id, place))
+  SELECT place, key, run_id, CASE WHEN key LIKE 'txn:%%' THEN substr(key, 5) END AS transaction_id
+  FROM unnest(%(keys)s::text[], %(run_ids)s::uuid[]) WITH ORDINALITY AS a(key, run_id, place))
 SELECT coalesce((root.event->>'joins')::uuid, root.run_id) AS run_id FROM (
   SELECT a.place, r.run_id, r.event FROM answered a JOIN runs r USING (run_id)
   UNION ALL
   SELECT a.place, r.run_id, r.event FROM answered a JOIN ignored i ON i.agent = %(agent)s AND i.event_key = a.key
     JOIN runs r ON r.run_id = i.run_id
   UNION ALL
-  SELECT a.place, r.run_id, r.event FROM answered a JOIN effects e ON a.key = 'txn:' || e.transaction_id
+  SELECT a.place, r.run_id, r.event FROM answered a JOIN effects e USING (transaction_id)
     JOIN runs r ON r.run_no = e.run_no AND r.agent = %(agent)s) AS root
 ORDER BY root.place LIMIT 1;
 

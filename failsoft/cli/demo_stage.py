@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from failsoft.checkpoints.embedded import EmbeddedPostgres
-from failsoft.cli.private_sandbox import sandbox_process, variables
+from failsoft.cli.private_sandbox import Place, sandbox_process, variables
 from failsoft.errors import MissingExtraError
 from failsoft.sandbox.messages import BOT
 from failsoft.settings import Settings, load_settings
@@ -57,9 +57,9 @@ def build_stage(*, seed: int, keep: bool, own_database: bool) -> Iterator[Stage]
             whose, dsn = Whose.OURS, stack.enter_context(_private_database(home, keep=keep))
         else:
             whose, dsn = Whose.YOURS, before.dsn.get_secret_value()
-        url = stack.enter_context(sandbox_process(seed=seed, lag=LAG))
-        stack.enter_context(_environment(home, url, dsn))
-        yield Stage(home=home, url=url, dsn=dsn, database=whose, settings=load_settings())
+        place = stack.enter_context(sandbox_process(seed=seed, lag=LAG))
+        stack.enter_context(_environment(home, place, dsn))
+        yield Stage(home=home, url=place.url, dsn=dsn, database=whose, settings=load_settings())
 
 
 @contextlib.contextmanager
@@ -75,13 +75,13 @@ def _private_database(home: Path, *, keep: bool) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _environment(home: Path, url: str, dsn: str) -> Iterator[None]:
+def _environment(home: Path, place: Place, dsn: str) -> Iterator[None]:
     """Point this process and its children at the stage, and at nothing that the user has set."""
     before = dict(os.environ)
     for name in before:
         if name.startswith("FAILSOFT_") and name not in KEPT:
             del os.environ[name]
-    os.environ.update(variables(url))
+    os.environ.update(variables(place.url, place.smtp))
     os.environ.update(FAILSOFT_HOME=str(home), FAILSOFT_DSN=dsn, FAILSOFT_SLACK_BOT_ID=BOT)
     home.mkdir(parents=True, exist_ok=True)
     try:

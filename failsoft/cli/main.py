@@ -16,6 +16,7 @@ COMMANDS = {
     "runs": "List, show, resume, cancel and replay runs.",
     "reviews": "List, show and answer the questions that wait for a person.",
     "dead": "List, retry and discard runs that cannot go on.",
+    "ignored": "List what came in and started nothing, with its reason.",
     "graph": "Draw an agent's graph.",
     "new": "Make a package of your own agent that runs in the sandbox at once.",
     "sandbox": "Run the simulated Slack, Jira and model on this machine.",

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from failsoft.errors import ConfigurationError, MissingExtraError
@@ -16,11 +17,28 @@ if TYPE_CHECKING:
     from failsoft.checkpoints.runs import Runs
 
 MARK = "sandbox-only"  # a file in a home whose runs only ever knew a sandbox
+SUPPORT = "support@sandbox.example"
 REAL = ("FAILSOFT_MODEL", "FAILSOFT_JIRA_BASE_URL", "FAILSOFT_SLACK_TOKEN")
 
 
-def variables(url: str) -> dict[str, str]:
-    """Return the environment that points every connector at the sandbox at `url`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a sandbox is: its URL, and the port on which it takes mail."""
+
+    url: str
+    smtp: int
+
+
+def variables(url: str, smtp: int | None = None) -> dict[str, str]:
+    """Return the environment that points every connector at the sandbox at `url`.
+
+    `smtp` is the port on which it takes mail; without it none is sent.
+    """
+    mail = {
+        "FAILSOFT_SMTP_HOST": "127.0.0.1",
+        "FAILSOFT_SMTP_PORT": str(smtp),
+        "FAILSOFT_SMTP_SECURITY": "none",
+    }
     return {
         "FAILSOFT_PROFILE": "sandbox",
         "FAILSOFT_SLACK_BASE_URL": f"{url}/slack/api/",
@@ -32,6 +50,13 @@ def variables(url: str) -> dict[str, str]:
         "FAILSOFT_MODEL_BASE_URL": f"{url}/v1",
         "FAILSOFT_MODEL_API_KEY": "sandbox-model-key",
         "FAILSOFT_MODEL_PRICE": "0.25/2.00",
+        "FAILSOFT_MAIL_FROM": SUPPORT,
+        "FAILSOFT_MAIL_OWN_ADDRESSES": SUPPORT,
+        "FAILSOFT_PAGERDUTY_URL": f"{url}/hooks",
+        "FAILSOFT_PAGERDUTY_ROUTING_KEY": "sandboxsandboxsandboxsandboxsand",
+        "FAILSOFT_WEBHOOKS__DESK__URL": f"{url}/hooks/webhook/desk",
+        "FAILSOFT_WEBHOOKS__DESK__SECRET": "sandbox-webhook-secret",
+        **(mail if smtp is not None else {}),
     }
 
 
@@ -41,13 +66,13 @@ def nothing_real() -> bool:
 
 
 @contextlib.contextmanager
-def sandbox_process(*, seed: int = 0, lag: float = 0.0) -> Iterator[str]:
-    """Start the sandbox as a process of its own and give its URL; it ends with this block.
+def sandbox_process(*, seed: int = 0, lag: float = 0.0) -> Iterator[Place]:
+    """Start the sandbox as a process of its own and say where; it ends with this block.
 
     Raises:
-        MissingExtraError: its HTTP server is not installed.
+        MissingExtraError: its servers are not installed.
     """
-    if importlib.util.find_spec("aiohttp") is None:
+    if any(importlib.util.find_spec(name) is None for name in ("aiohttp", "aiosmtpd")):
         raise MissingExtraError("sandbox", "The sandbox")
     command = [sys.executable, "-m", "failsoft.sandbox", "--port", "0", "--with-parent"]
     process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
@@ -60,13 +85,19 @@ def sandbox_process(*, seed: int = 0, lag: float = 0.0) -> Iterator[str]:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
             raise ConfigurationError("The sandbox did not start; try `failsoft sandbox`.")
-        yield str(json.loads(line)["url"])
+        yield place_of(line)
     finally:
         process.terminate()
         process.wait(10)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def place_of(line: str) -> Place:
+    """Read the one line in which a sandbox says where it is."""
+    said = json.loads(line)
+    return Place(url=str(said["url"]), smtp=int(said["smtp"]))
 
 
 @contextlib.contextmanager
@@ -84,10 +115,12 @@ def real_or_sandbox(say: Callable[[str], object]) -> Iterator[Settings]:
             "FAILSOFT_DSN is set, but no model, Jira or Slack: set them (failsoft doctor names "
             "them), or unset FAILSOFT_DSN to try the agent in a sandbox."
         )
-    with sandbox_process() as url:
+    with sandbox_process() as place:
         before = dict(os.environ)
-        os.environ.update(variables(url))
-        say(f"no model, Jira or Slack is configured: using a sandbox of this command at {url}")
+        os.environ.update(variables(place.url, place.smtp))
+        say(
+            f"no model, Jira or Slack is configured: using a sandbox of this command at {place.url}"
+        )
         try:
             yield load_settings()
         finally:

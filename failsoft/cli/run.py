@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from failsoft.cli.account import Account
 
 MAX_BYTES = 4 * MAX_TEXT
+MAX_MAIL = 40 * 1024 * 1024  # bytes of a raw e-mail
 GOES_ON = {"queued", "parked"}
 
 
@@ -31,28 +32,31 @@ GOES_ON = {"queued", "parked"}
 @click.option("--text", help="The text of the event.")
 @click.option("--key", help="Its business key; default: a hash of the text, so twice is once.")
 @click.option("--event", "file", metavar="FILE", help="A JSON file with the event; - is stdin.")
+@click.option("--mail", metavar="FILE", help="A raw e-mail, as .eml files are; - is stdin.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     agent: str,
     source: str | None,
+    *,
     text: str | None,
     key: str | None,
     file: str | None,
-    *,
+    mail: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Handle one event with AGENT, here and now, and print the path, the result and the trace.
 
-    AGENT is a shipped name (slack-jira) or package.module:attribute. The event is --text, or JSON
-    from --event FILE or - : failsoft's own form {"key","source","text","facts"}, or what Slack
-    sends (an event_callback). The same key is handled once: asked again, the run is shown as it is.
+    AGENT is a shipped name (slack-jira, email-salesforce) or package.module:attribute. The event
+    is --text, a raw e-mail from --mail FILE, or JSON from --event FILE or - : failsoft's own form
+    {"key","source","text","facts"}, or what Slack sends (an event_callback). The same key is
+    handled once: asked again, the run is shown as it is.
     """
     if source not in {None, "-"}:
         raise UsageError(f"What is {source!r}? Give --text, --event FILE, or - for stdin.")
     with real_or_sandbox(lambda line: click.echo(line, err=True)) as settings:
-        event = read_event(text=text, key=key, file=file or source, settings=settings)
+        event = read_event(text=text, key=key, file=file or source, mail=mail, settings=settings)
         if dry_run and isinstance(event, Event):  # a rehearsal must not use the real key up
             event = replace(event, key=f"{event.key}#dry-{secrets.token_hex(4)}")
         account = asyncio.run(handle(agent, event, settings, dry_run=dry_run))
@@ -64,7 +68,12 @@ def command(
 
 
 def read_event(
-    *, text: str | None, key: str | None, file: str | None, settings: Settings
+    *,
+    text: str | None,
+    key: str | None,
+    file: str | None,
+    mail: str | None = None,
+    settings: Settings,
 ) -> Event | Ignored:
     """Return the event that the options name.
 
@@ -72,8 +81,12 @@ def read_event(
         UsageError: none, or two of them, were given.
         InvalidEventError: it cannot be read.
     """
-    if (text is None) == (file is None):
-        raise UsageError("Give either --text TEXT or --event FILE (or - for stdin).")
+    if sum(given is not None for given in (text, file, mail)) != 1:
+        raise UsageError("Give one of --text TEXT, --mail FILE, --event FILE (or - for stdin).")
+    if mail is not None:
+        from failsoft.intake.mail import MailRules, read_mail  # noqa: PLC0415  # not for --help
+
+        return read_mail(_bytes(mail, MAX_MAIL), MailRules.of(settings))
     if text is None:
         return _event_of(parse_object(_bytes(str(file)), max_bytes=MAX_BYTES), settings)
     text = clean_text(text)
@@ -83,10 +96,10 @@ def read_event(
     return Event(key=key or f"cli:{digest}", source="cli", text=text)
 
 
-def _bytes(file: str) -> bytes:
+def _bytes(file: str, most: int = MAX_BYTES) -> bytes:
     try:
         if file == "-":
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
+            return sys.stdin.buffer.read(most + 1)
         return Path(file).read_bytes()
     except OSError as error:
         raise InvalidEventError(f"{file} cannot be read: {error.strerror}.") from None

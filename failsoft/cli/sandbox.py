@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from failsoft.cli.private_sandbox import variables
+from failsoft.cli.private_sandbox import place_of, variables
 from failsoft.cli.table import show_json
 from failsoft.errors import MissingExtraError
 
@@ -31,12 +31,12 @@ from failsoft.errors import MissingExtraError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(port: int, seed: int, lag: float, *, as_json: bool) -> None:
-    """Run the simulated Slack, Jira and model on this machine until Ctrl-C.
+    """Run the simulated Slack, Jira, model, mail server and receivers on this machine until Ctrl-C.
 
     Everything is in memory and gone at the end. It takes faults at /_sim/faults and tells at
     /_sim/state what it really did.
     """
-    if importlib.util.find_spec("aiohttp") is None:
+    if any(importlib.util.find_spec(name) is None for name in ("aiohttp", "aiosmtpd")):
         raise MissingExtraError("sandbox", "The sandbox")
     options = ["--port", str(port), "--seed", str(seed), "--lag", str(lag)]
     process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
@@ -50,17 +50,18 @@ def command(port: int, seed: int, lag: float, *, as_json: bool) -> None:
     with process:
         line = process.stdout.readline() if process.stdout else ""
         if line:
-            _announce(json.loads(line), as_json=as_json)
+            _announce(line, as_json=as_json)
         process.wait()
     sys.exit(0 if line else process.returncode)  # without a line it has said why on stderr
 
 
-def _announce(place: dict[str, object], *, as_json: bool) -> None:
-    environment = variables(str(place["url"]))
+def _announce(line: str, *, as_json: bool) -> None:
+    place = place_of(line)
+    environment = variables(place.url, place.smtp)
     if as_json:
-        show_json({**place, "environment": environment})
+        show_json({**json.loads(line), "environment": environment})
     else:
-        click.echo(f"# The sandbox is at {place['url']}; it ends with Ctrl-C. In another shell:")
+        click.echo(f"# The sandbox is at {place.url}; it ends with Ctrl-C. In another shell:")
         for name, value in environment.items():
             click.echo(f"export {name}={value}")
         click.echo("# then: failsoft run slack-jira --text 'The checkout page is down'")

@@ -1,10 +1,9 @@
 """The connectors of one process, each with its client built when the first call needs it."""
 
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Any, Protocol, Self, cast
 
-from failsoft.connectors.contract import Operation
-from failsoft.connectors.jira import Jira
-from failsoft.connectors.slack import Slack
+from failsoft.connectors.contract import Finding, Operation
 from failsoft.errors import NotFoundError
 from failsoft.settings import Settings
 
@@ -12,10 +11,26 @@ from failsoft.settings import Settings
 class Client(Protocol):
     """What every connector's client can do."""
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Build it; nothing is sent. Raises MissingSettingError or MissingExtraError."""
+
     async def close(self) -> None: ...
 
+    async def examine(self) -> list[Finding]:
+        """Look at whatever it needs on the other side, writing nothing.
 
-CONNECTORS: dict[str, type[Jira] | type[Slack]] = {"jira": Jira, "slack": Slack}
+        Raises:
+            TransientError: it cannot be asked now.
+            PermanentError: it refuses us.
+        """
+
+
+CONNECTORS = {
+    "jira": "failsoft.connectors.jira:Jira",
+    "mail": "failsoft.connectors.mail:Mail",
+    "slack": "failsoft.connectors.slack:Slack",
+}
 
 
 class Clients:
@@ -52,9 +67,9 @@ class Clients:
             await client.close()
 
 
-def _connector(name: str) -> type[Jira] | type[Slack]:
-    try:
-        return CONNECTORS[name]
-    except KeyError:
+def _connector(name: str) -> type[Client]:
+    if name not in CONNECTORS:
         known = ", ".join(CONNECTORS)
-        raise NotFoundError(f"There is no connector {name!r}; there are {known}.") from None
+        raise NotFoundError(f"There is no connector {name!r}; there are {known}.")
+    module, _, kind = CONNECTORS[name].partition(":")
+    return cast("type[Client]", getattr(import_module(module), kind))

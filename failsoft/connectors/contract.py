@@ -77,6 +77,18 @@ class Absent:
     certain: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at on the other side; `mend` says what to do, "" when it is well.
+
+    A client's `examine` returns them for `failsoft doctor`.
+    """
+
+    name: str
+    detail: str
+    mend: str = ""
+
+
 class Operation(ABC, Generic[Client]):
     """One kind of external write. Instances hold no state and are shared by all runs."""
 

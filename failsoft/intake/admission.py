@@ -35,17 +35,17 @@ class Reception:
         Raises:
             UnavailableError: the database is away; nothing was written, so acknowledge nothing.
         """
-        if isinstance(event, Event) and (root := await self.runs.root_of(self.agent, event)):
-            if self.replies is Replies.RUN:
-                event = replace(event, joins=str(root))
-            elif await self.runs.join(self.agent, event, root):
-                return Ignored(key=event.key, reason=JOINED)
         if isinstance(event, Ignored):
             await self.runs.ignore(self.agent, event)
             return event
-        taken = await self.runs.admit(
-            self.agent, self.lane, await self._counted(event), dry_run=dry_run
-        )
+        root = await self.runs.root_of(self.agent, event)
+        listed = root is not None and self.replies is Replies.LIST
+        if root and listed and await self.runs.join(self.agent, event, root):
+            return Ignored(key=event.key, reason=JOINED)
+        # Which run it joins, and how many came, is found here, whatever the event says of itself.
+        event = replace(event, joins=str(root) if root and not listed else None)
+        event = await self._counted(event)
+        taken = await self.runs.admit(self.agent, self.lane, event, dry_run=dry_run)
         if taken.new:
             await self.runs.ring()
         return taken
@@ -56,7 +56,7 @@ class Reception:
 
     async def _counted(self, event: Event) -> Event:
         """Note how many events of this sender came within the hour before."""
-        if event.sender is None:
-            return event
-        recent = await self.runs.recent(self.agent, event.sender, HOUR)
-        return replace(event, facts={**event.facts, "recent": recent})
+        facts = {name: fact for name, fact in event.facts.items() if name != "recent"}
+        if event.sender is not None:
+            facts["recent"] = await self.runs.recent(self.agent, event.sender, HOUR)
+        return replace(event, facts=facts)

@@ -1,7 +1,8 @@
 """The simulated outside world: a separate program with real wire formats and seeded faults.
 
-One port stands in for Slack (`/slack/api/`), Jira Cloud (`/jira`) and an OpenAI-compatible model
-(`/v1`); `/_sim` sets faults and tells what the outside world really did.
+One port stands in for Slack (`/slack/api/`), Jira (`/jira`, `/jira-dc`), webhooks and PagerDuty
+(`/hooks`) and an OpenAI-compatible model (`/v1`), another one for a mail server; `/_sim` sets
+faults and tells what the outside world really did.
 """
 
 import asyncio
@@ -27,18 +28,18 @@ def serve(
 ) -> None:
     """Run the sandbox in this process until it is told to end; port 0 takes a free one.
 
-    When it takes calls it writes one line `{"url": …, "pid": …}` to standard output. `lag` is how
-    many seconds Jira's search index stays behind.
+    When it takes calls it writes one line `{"url": …, "pid": …, "smtp": port}` to standard output.
+    `lag` is how many seconds Jira's search index stays behind.
 
     Raises:
         UsageError: `host` is not a loopback address.
         UnavailableError: the port is taken.
-        MissingExtraError: aiohttp is not installed.
+        MissingExtraError: aiohttp or aiosmtpd is not installed.
     """
     try:
-        from failsoft.sandbox.app import run  # noqa: PLC0415 - aiohttp comes with an extra
+        from failsoft.sandbox.app import run  # noqa: PLC0415 - they come with an extra
     except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
+        if error.name not in {"aiohttp", "aiosmtpd"}:
             raise
         raise MissingExtraError("sandbox", "The sandbox") from None
     asyncio.run(run(host, port, seed=seed, lag=lag, until=until))

@@ -13,11 +13,12 @@ from aiohttp import web
 
 from failsoft.clock import Clock
 from failsoft.errors import UnavailableError, UsageError
-from failsoft.sandbox import Until, jira, jira_datacenter, jira_site, model, slack
+from failsoft.sandbox import Until, jira, jira_datacenter, jira_site, model, slack, smtp_sink
 from failsoft.sandbox.call import Handler
 from failsoft.sandbox.control import Control
 from failsoft.sandbox.door import Door
 from failsoft.sandbox.jira_answers import guarded, nothing_here
+from failsoft.sandbox.services import SERVICES
 from failsoft.sandbox.state import World
 
 MAX_BODY = 4 * 1024 * 1024
@@ -61,22 +62,23 @@ async def run(host: str, port: int, *, seed: int, lag: float, until: Until) -> N
         loop.add_signal_handler(number, ended.set)
     if until is Until.PARENT:
         _watch_parent(loop, ended)
+    clock = Clock()
+    door = Door(clock=clock, world=World(clock, seed=seed, lag=lag))
     runner = web.AppRunner(
-        build_app(seed=seed, lag=lag), access_log=None, shutdown_timeout=SHUTDOWN
+        build_app(door, seed=seed, lag=lag), access_log=None, shutdown_timeout=SHUTDOWN
     )
     await runner.setup()
     try:
         await _listen(runner, host, port)
-        _announce(runner)
-        await ended.wait()
+        async with await smtp_sink.listen(door, host) as mail:
+            _announce(runner, smtp=smtp_sink.port_of(mail))
+            await ended.wait()
     finally:
         await runner.cleanup()
 
 
-def build_app(*, seed: int, lag: float) -> web.Application:
+def build_app(door: Door, *, seed: int, lag: float) -> web.Application:
     """Return the application with all routes."""
-    clock = Clock()
-    door = Door(clock=clock, world=World(clock, seed=seed, lag=lag))
     app = web.Application(client_max_size=MAX_BODY)
     app.add_routes(Control(door, seed=seed, lag=lag).routes())
     app.add_routes(_services(door))
@@ -91,6 +93,9 @@ def _services(door: Door) -> Iterable[web.RouteDef]:
     for method, path, handler in jira_datacenter.ROUTES:
         full = f"{jira_datacenter.PREFIX}/rest/api/{{version:2}}/{path}"
         yield web.route(method, full, door.leads_to(guarded(handler)))
+    for service in SERVICES:
+        for method, path, handler in service.ROUTES:
+            yield web.route(method, service.PREFIX + path, door.leads_to(handler))
     yield web.post(f"{model.PREFIX}/chat/completions", door.leads_to(model.complete))
     yield web.get(f"{model.PREFIX}/models", door.leads_to(model.models))
     yield web.route("*", jira.PREFIX + "/{rest:.*}", door.leads_to(guarded(nothing_here)))
@@ -106,11 +111,11 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
         raise UnavailableError(f"{host}:{port} cannot be used: {error.strerror}.") from None
 
 
-def _announce(runner: web.AppRunner) -> None:
+def _announce(runner: web.AppRunner, *, smtp: int) -> None:
     """Write the one line that says where the sandbox is."""
     host, port = runner.addresses[0][:2]
     shown = f"[{host}]" if ":" in host else host
-    line = {"url": f"http://{shown}:{port}", "pid": os.getpid()}
+    line = {"url": f"http://{shown}:{port}", "pid": os.getpid(), "smtp": smtp}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 

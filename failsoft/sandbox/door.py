@@ -12,6 +12,7 @@ from failsoft.sandbox import model, slack
 from failsoft.sandbox.call import Answer, Call, Delivery, Handler
 from failsoft.sandbox.faults import Fault, Kind
 from failsoft.sandbox.jira_answers import refusal
+from failsoft.sandbox.services import SERVICES
 from failsoft.sandbox.state import Entry, World
 
 PIECES = 10
@@ -176,6 +177,9 @@ def _injected(fault: Fault, path: str) -> Answer:
 
 
 def _refusal(status: int, path: str) -> JSON:
+    for service in SERVICES:
+        if path.startswith(service.PREFIX):
+            return service.refusal(status)
     if path.startswith(slack.PREFIX):
         return slack.refusal(status)
     return model.refusal(status) if path.startswith(model.PREFIX) else refusal(status)

@@ -1,27 +1,30 @@
 """Slack's Web API: the methods that failsoft calls, and their answers."""
 
 import base64
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from failsoft.errors import InvalidDataError
-from failsoft.parsing import JSON, JSONObject, parse_json
+from failsoft.parsing import JSON, JSONObject
 from failsoft.sandbox.call import Answer, Call, Credential, credential, integer
 from failsoft.sandbox.messages import BOT, BOT_USER, TEAM, Message, is_ts
+from failsoft.sandbox.slack_arguments import (
+    Arguments,
+    SlackError,
+    addressed,
+    channel_of,
+    metadata_of,
+    required,
+    structure,
+    text_of,
+)
 
 PREFIX = "/slack/api"
-MAX_TEXT = 40_000
 MAX_PAGE = 999
 SCOPES = "channels:history,chat:write,reactions:write"
 
-Arguments = Mapping[str, JSON]
 Method = Callable[[Call, Arguments], JSONObject]
-
-
-class SlackError(Exception):
-    """Slack refuses; the argument is its error code."""
 
 
 def answer(call: Call) -> Answer:
@@ -82,12 +85,12 @@ def _auth_test(_call: Call, _given: Arguments) -> JSONObject:
 
 
 def _post_message(call: Call, given: Arguments) -> JSONObject:
-    channel = _addressed(given)
-    text, blocks = _text(given), _structure(given, "blocks", list, "invalid_blocks")
+    channel = addressed(given)
+    text, blocks = text_of(given), structure(given, "blocks", list, "invalid_blocks")
     thread_ts = given.get("thread_ts") or None
     if thread_ts is not None and not is_ts(str(thread_ts)):
         raise SlackError("invalid_thread_ts", f"{thread_ts} is not a valid thread_ts")
-    metadata = _metadata(given)
+    metadata = metadata_of(given)
     if not text and not blocks:
         raise SlackError("no_text")
     message = Message(
@@ -105,12 +108,12 @@ def _post_message(call: Call, given: Arguments) -> JSONObject:
 
 
 def _update(call: Call, given: Arguments) -> JSONObject:
-    channel, ts = _channel(given), _required(given, "ts")
+    channel, ts = channel_of(given), required(given, "ts")
     message = call.world.messages.get(channel, ts)
     if message is None:
         raise SlackError("message_not_found")
-    text, blocks = _text(given), _structure(given, "blocks", list, "invalid_blocks")
-    metadata = _metadata(given)
+    text, blocks = text_of(given), structure(given, "blocks", list, "invalid_blocks")
+    metadata = metadata_of(given)
     if not text and not blocks:
         raise SlackError("no_text")
     message.text = text or message.text
@@ -121,7 +124,7 @@ def _update(call: Call, given: Arguments) -> JSONObject:
 
 
 def _react(call: Call, given: Arguments) -> JSONObject:
-    channel, name = _channel(given), _required(given, "name").strip(":")
+    channel, name = channel_of(given), required(given, "name").strip(":")
     ts = given.get("timestamp")
     if not ts:
         raise SlackError("no_item_specified")
@@ -135,7 +138,7 @@ def _react(call: Call, given: Arguments) -> JSONObject:
 
 
 def _replies(call: Call, given: Arguments) -> JSONObject:
-    channel, root = _channel(given), _required(given, "ts")
+    channel, root = channel_of(given), required(given, "ts")
     if not is_ts(root):
         raise SlackError("thread_not_found")
     store = call.world.messages
@@ -158,7 +161,7 @@ def _replies(call: Call, given: Arguments) -> JSONObject:
 
 
 def _history(call: Call, given: Arguments) -> JSONObject:
-    channel = _channel(given)
+    channel = channel_of(given)
     top = [
         one for one in call.world.messages.in_channel(channel) if one.thread_ts in {None, one.ts}
     ]
@@ -219,60 +222,6 @@ def _micros(ts: str) -> int:
     """Return a ts in whole microseconds: a float is too coarse for its 16 digits."""
     seconds, _, fraction = ts.partition(".")
     return int(seconds or "0") * 1_000_000 + int(fraction[:6].ljust(6, "0"))
-
-
-def _addressed(given: Arguments) -> str:
-    """Return the id of the channel to post in, which alone may be given by its name."""
-    name = str(given.get("channel") or "")
-    if re.fullmatch(r"#?[a-z0-9][a-z0-9_-]{0,79}", name):
-        return "C" + re.sub(r"[^A-Z0-9]", "", name.upper())
-    return _channel(given)
-
-
-def _channel(given: Arguments) -> str:
-    channel = _required(given, "channel")
-    if not channel.startswith("C"):
-        raise SlackError("channel_not_found")
-    return channel
-
-
-def _required(given: Arguments, name: str) -> str:
-    value = given.get(name)
-    if value is None or value == "":
-        raise SlackError("invalid_arguments", f"missing required field: {name}")
-    return str(value)
-
-
-def _text(given: Arguments) -> str:
-    text = str(given.get("text") or "")
-    if len(text) > MAX_TEXT:
-        raise SlackError("msg_too_long")
-    return text
-
-
-def _metadata(given: Arguments) -> JSONObject | None:
-    metadata = _structure(given, "metadata", dict, "invalid_metadata_format")
-    if not isinstance(metadata, dict):
-        return None
-    event_type, payload = metadata.get("event_type"), metadata.get("event_payload")
-    if not isinstance(event_type, str) or not isinstance(payload, dict):
-        raise SlackError("invalid_metadata_schema")
-    return {"event_type": event_type, "event_payload": payload}
-
-
-def _structure(given: Arguments, name: str, kind: type[JSON], code: str) -> JSON:
-    """Read an argument that is JSON: a structure in a JSON body, text in a form."""
-    value = given.get(name)
-    if value in (None, ""):
-        return None
-    if isinstance(value, str):
-        try:
-            value = parse_json(value)
-        except InvalidDataError:
-            raise SlackError(code) from None
-    if not isinstance(value, kind):
-        raise SlackError(code)
-    return value
 
 
 METHODS: dict[str, Method] = {

@@ -8,7 +8,9 @@ from failsoft.clock import Clock
 from failsoft.parsing import JSON, JSONObject
 from failsoft.sandbox.call import Delivery, Served
 from failsoft.sandbox.faults import FaultPlan, matches
+from failsoft.sandbox.hooks import HookStore
 from failsoft.sandbox.issues import IssueStore
+from failsoft.sandbox.mails import MailStore
 from failsoft.sandbox.messages import MessageStore
 
 LOGGED = 10_000
@@ -50,6 +52,8 @@ class World:
         self.faults = FaultPlan(seed=seed)
         self.messages = MessageStore(clock)
         self.issues = IssueStore(clock, lag=lag)
+        self.mails = MailStore()
+        self.hooks = HookStore()
         self.served: list[Served] = []
         self.entries: list[Entry] = []
         self.arrived: Counter[str] = Counter()
@@ -91,6 +95,8 @@ class World:
         return {
             "slack": self.messages.as_json(),
             "jira": {"issues": [*self.issues.as_json()], "lag": self.issues.lag},
+            "mail": self.mails.as_json(),
+            "hooks": self.hooks.as_json(),
             "model": self._model(),
             "requests": [entry.as_json() for entry in self.entries],
             "faults": self.fault_counts(),

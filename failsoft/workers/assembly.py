@@ -71,20 +71,17 @@ async def assemble(
 async def check_agents(graphs: Sequence[ResilientGraph], clients: Clients) -> None:
     """Ask the outside world for everything that the agents would write to.
 
-    What cannot be asked now is only logged: work must go on when another system is away, and where
-    a setting is missing only the runs that need it wait.
+    What cannot be asked now is only logged: work goes on when another system is away, and a run
+    that needs a missing setting or package waits with its name as the reason.
 
     Raises:
-        ConfigurationError: a route leads nowhere; the message says which.
+        ConfigurationError: the other side lacks something; the message says what.
     """
     for graph in graphs:
         for name, check in graph.checks.items():
             try:
                 await check(clients)
-            except (MissingSettingError, MissingExtraError) as error:
-                logger.warning("%s: its routes were not checked: %s", graph.agent, error)
-                break  # the others lack the same
-            except TransientError as error:
+            except (TransientError, MissingSettingError, MissingExtraError) as error:
                 logger.warning("%s: %s was not checked: %s", graph.agent, name, error)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{graph.agent}, {name}: {error}") from None

@@ -27,7 +27,7 @@ from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.embedded import EmbeddedPostgres
 from failsoft.checkpoints.migrate import migrate
 from failsoft.checkpoints.store import Store
-from failsoft.cli.private_sandbox import variables
+from failsoft.cli.private_sandbox import Place, place_of, variables
 from failsoft.events import Event
 
 STATIONS = 4  # side by side; each has its own database, sandbox and worker
@@ -54,7 +54,7 @@ class Zygote:
 class Station:
     """One database and one sandbox, and what a test does to the workers on them."""
 
-    url: str
+    place: Place
     dsn: str
     folder: Path
     zygote: Zygote
@@ -71,7 +71,7 @@ class Station:
     @property
     def environment(self) -> dict[str, str]:
         own = {"FAILSOFT_DSN": self.dsn, "FAILSOFT_HOME": str(self.folder)}
-        return variables(self.url) | own | self.options
+        return variables(self.place.url, self.place.smtp) | own | self.options
 
     def fork_worker(self) -> int:
         """Start a worker that has its imports behind it."""
@@ -235,8 +235,8 @@ def zygote() -> Iterator[Zygote]:
 
 
 @pytest.fixture(scope="session")
-def sandboxes() -> Iterator[list[str]]:
-    """The URLs of some sandboxes; they start side by side and end with this process."""
+def sandboxes() -> Iterator[list[Place]]:
+    """Some sandboxes; they start side by side and end with this process."""
     command = [sys.executable, "-m", "failsoft.sandbox", "--with-parent"]
     with ExitStack() as stack:
         processes = [
@@ -245,26 +245,26 @@ def sandboxes() -> Iterator[list[str]]:
             )
             for _ in range(STATIONS)
         ]
-        yield [json.loads(process.stdout.readline())["url"] for process in processes]  # type: ignore[union-attr]  # a pipe
+        yield [place_of(process.stdout.readline().decode()) for process in processes]  # type: ignore[union-attr]  # a pipe
         for process in processes:
             process.terminate()
 
 
 @pytest.fixture
 def station_at(
-    server: str, template: str, zygote: Zygote, sandboxes: list[str], tmp_path: Path
+    server: str, template: str, zygote: Zygote, sandboxes: list[Place], tmp_path: Path
 ) -> Callable[[int], contextlib.AbstractAsyncContextManager[Station]]:
     @asynccontextmanager
     async def station(number: int) -> AsyncIterator[Station]:
-        url, folder = sandboxes[number], tmp_path / str(number)
+        place, folder = sandboxes[number], tmp_path / str(number)
         folder.mkdir()
         async with AsyncExitStack() as stack:
             dsn = stack.enter_context(created(server, template))
-            http = httpx2.AsyncClient(base_url=url, timeout=10, verify=NO_TLS)
+            http = httpx2.AsyncClient(base_url=place.url, timeout=10, verify=NO_TLS)
             await stack.enter_async_context(http)
             database = await stack.enter_async_context(Database(dsn, lease=20.0, size=3))
             made = Station(
-                url=url, dsn=dsn, folder=folder, zygote=zygote, http=http, database=database
+                place=place, dsn=dsn, folder=folder, zygote=zygote, http=http, database=database
             )
             await made.reset()
             try:

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from failsoft.cli.private_sandbox import variables
+
 if TYPE_CHECKING:
+    from failsoft.cli.private_sandbox import Place
     from tests.acceptance.conftest import Station
 
 TICKET = "POST /jira/rest/api/3/issue"
@@ -87,20 +90,23 @@ async def test_a_worker_that_was_declared_gone_stops_driving_and_registers_anew(
     await station.chains_verify()
 
 
-def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
+def test_a_worker_ends_with_its_parent(tmp_path: Path, sandboxes: "list[Place]") -> None:
     """A parent that is killed can tell nobody; its end of the pipe closes."""
+    command = [sys.executable, "-m", "failsoft.cli.main", "worker", "slack-jira", "--with-parent"]
+    place = sandboxes[0]
     with tempfile.TemporaryDirectory(prefix="failsoft-") as home:
         Path(home).chmod(0o711)
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "failsoft.cli.main", "worker", "slack-jira", "--with-parent"],
+        own = {"FAILSOFT_HOME": home}
+        with subprocess.Popen(
+            command,
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | {"FAILSOFT_HOME": home, "FAILSOFT_PROFILE": "sandbox"},
+            env=os.environ | variables(place.url, place.smtp) | own,
             cwd=tmp_path,
-        )
-        assert worker.stdin is not None
-        assert worker.stderr is not None
-        assert any(b"working on" in line for line in worker.stderr)  # though it has no settings
-        worker.stdin.close()
-        assert worker.wait(20) == 0
-        worker.stderr.close()
+        ) as worker:
+            assert worker.stdin is not None
+            assert worker.stderr is not None
+            said = worker.stderr.readline()
+            worker.stdin.close()
+            assert worker.wait(20) == 0
+    assert b"working on" in said

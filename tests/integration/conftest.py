@@ -87,7 +87,7 @@ def store(database: Database) -> Store:
 @pytest.fixture
 def settings(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Everything points at the sandbox."""
-    for name, value in variables(sandbox.url).items():
+    for name, value in variables(sandbox.url, sandbox.smtp).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FAILSOFT_HOME", str(tmp_path))
     return load_settings()
