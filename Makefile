@@ -21,7 +21,7 @@ format: ## Rewrite the code in the house style
 lint: ## Format, rules and spelling
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/codespell --ignore-words-list technik,selekt,paket,objet,donot agents checkpoints failsoft graphs nodes tests docs *.md
+	$(BIN)/codespell --ignore-words-list technik,selekt,paket,objet,donot,mot agents checkpoints failsoft graphs nodes tests docs *.md
 types: ## mypy, strict
 	$(BIN)/mypy
 layers: ## Each layer imports only the layers below it

@@ -55,7 +55,7 @@ class Routes(Generic[Kind]):
         found = {
             label: _route(path, label, value, kind) for label, value in load_yaml(path).items()
         }
-        allowed = _labels(folder / "schema.json") | extra
+        allowed = labels_of(folder / "schema.json") | extra
         for label in sorted(allowed ^ found.keys()):
             has, lacks = (path.name, "schema.json") if label in found else ("schema.json", path)
             raise InvalidDataError(f"{label!r} stands in {has} but not in {lacks}.")
@@ -87,8 +87,13 @@ def _name(path: Path, label: str, value: JSON) -> str:
     return value
 
 
-def _labels(path: Path) -> set[str]:
-    """Return the labels that an agent's schema allows."""
+def labels_of(path: Path) -> set[str]:
+    """Return the labels that an agent's schema allows.
+
+    Raises:
+        InvalidDataError: the file cannot be read or names none.
+
+    """
     try:
         schema = parse_object(path.read_bytes())
     except OSError as error:

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from failsoft.checkpoints import audit
 from failsoft.checkpoints.claims import RunState
 from failsoft.checkpoints.database import Database
+from failsoft.checkpoints.examples import keep_correction
 from failsoft.checkpoints.fence import fenced
 from failsoft.checkpoints.lease import Lease
 from failsoft.checkpoints.queries import load
@@ -111,6 +112,7 @@ class Reviews:
                 verdict = await carry_out(
                     connection, row["run_id"], row["transaction_id"], choice=choice, value=value
                 )
+            await keep_correction(connection, row, choice=choice, value=value, by=by)
             body = audit.body(
                 "human.answered", row["run_id"], review_id=review_id, choice=choice, actor=by,
                 **verdict,

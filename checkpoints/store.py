@@ -6,6 +6,7 @@ from typing import Self
 from failsoft.checkpoints.audit import Audit
 from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.effects import Effects
+from failsoft.checkpoints.examples import Examples
 from failsoft.checkpoints.model_calls import ModelCalls
 from failsoft.checkpoints.outbox import Outbox
 from failsoft.checkpoints.parks import Parks
@@ -26,6 +27,7 @@ class Store:
     model_calls: ModelCalls
     reviews: Reviews
     outbox: Outbox
+    examples: Examples
 
     @classmethod
     def of(cls, database: Database) -> Self:
@@ -38,4 +40,5 @@ class Store:
             model_calls=ModelCalls(database),
             reviews=Reviews(database),
             outbox=Outbox(database),
+            examples=Examples(database),
         )

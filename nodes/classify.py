@@ -6,6 +6,7 @@ from typing import Self
 
 from langgraph.runtime import Runtime
 
+from failsoft.checkpoints.examples import Quote
 from failsoft.errors import (
     BudgetExceededError,
     InvalidOutputError,
@@ -15,8 +16,9 @@ from failsoft.errors import (
 )
 from failsoft.nodes.context import Context, Services, services_of
 from failsoft.nodes.failures import note_of
+from failsoft.nodes.few_shot import choose
 from failsoft.nodes.keywords import Keywords
-from failsoft.nodes.model_call import ModelCall
+from failsoft.nodes.model_call import Messages, ModelCall
 from failsoft.nodes.prompt import Prompt
 from failsoft.nodes.state import Classification, ErrorNote, Json, Record, RunState
 from failsoft.nodes.verb import Step, Verb
@@ -29,11 +31,17 @@ class Classify:
     prompt: Prompt
     min_confidence: float = 0.7
     reprompts: int = 2
+    examples: int = 8  # corrections by people that a prompt quotes, at most; 0: none
 
     @classmethod
-    def load(cls, folder: Path, *, min_confidence: float = 0.7, reprompts: int = 2) -> Self:
+    def load(
+        cls, folder: Path, *, min_confidence: float = 0.7, reprompts: int = 2, examples: int = 8
+    ) -> Self:
         """Read `prompt.md` and `schema.json` of `folder`."""
-        return cls(prompt=Prompt.load(folder), min_confidence=min_confidence, reprompts=reprompts)
+        return cls(
+            prompt=Prompt.load(folder), min_confidence=min_confidence, reprompts=reprompts,
+            examples=examples,
+        )  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -88,15 +96,12 @@ class Classifier(Verb):
     async def answer(self, state: RunState, record: Record, services: Services) -> str:
         """Return the model's words; a durable answer of an earlier attempt is not asked again."""
         model = services.model(record.get("model", 0))
-        messages = self.task.prompt.messages(
-            state["event"].get("text", ""),
-            reprompts=record.get("reprompts", 0),
-            complaint=record.get("complaint", ""),
-        )
         within = services.settings.timing.model
-        key = f"model:{model.name}"
+        gate = f"model:{model.name}"
+        examples = await self.examples(state, services)
+        messages = self.messages(state, record, examples)
         try:
-            async with services.passing(key, within=within):
+            async with services.passing(gate, within=within):
                 if services.lease is None or services.store is None:
                     return (await model.ask(messages, within=within)).text
                 call = ModelCall(
@@ -106,10 +111,30 @@ class Classifier(Verb):
                     budget=self.budget,
                     settings=services.settings,
                 )
-                return await call.ask(messages, f"{self.key(state)}:{record.get('round', 0)}")
+                key = f"{self.key(state)}:{record.get('round', 0)}"
+                return await call.ask(messages, key, question=self.messages(state, record, []))
         except RateLimitedError as error:
-            await services.cool(key, error.retry_after)
+            await services.cool(gate, error.retry_after)
             raise
+
+    async def examples(self, state: RunState, services: Services) -> list[Quote]:
+        """Return what people corrected and this message is alike to."""
+        if services.lease is None or services.store is None or not self.task.examples:
+            return []
+        return choose(
+            await services.store.examples.newest(services.lease.run_no),
+            state["event"].get("text", ""),
+            labels=self.task.prompt.labels,
+            most=self.task.examples,
+        )
+
+    def messages(self, state: RunState, record: Record, examples: list[Quote]) -> Messages:
+        return self.task.prompt.messages(
+            state["event"].get("text", ""),
+            reprompts=record.get("reprompts", 0),
+            complaint=record.get("complaint", ""),
+            examples=examples,
+        )
 
     @property
     def spent(self) -> str:

@@ -30,8 +30,11 @@ class ModelCall:
     budget: Budget
     settings: Settings
 
-    async def ask(self, messages: Messages, key: str) -> str:
+    async def ask(self, messages: Messages, key: str, *, question: Messages | None = None) -> str:
         """Return the model's words, asked now or in an earlier attempt of the same question.
+
+        `question` is what makes it the same one; default: all that is sent. Examples that came
+        in between are no part of it: a durable answer is not asked for again because of them.
 
         Raises:
             BudgetExceededError: nothing was asked.
@@ -40,7 +43,8 @@ class ModelCall:
             PermanentError: the provider refused.
             LeaseLostError: the run is somebody else's.
         """
-        reservation = await self.reserve(messages, key)
+        call_key = _call_key(key, self.model.name, question or messages)
+        reservation = await self.reserve(messages, call_key)
         if reservation.answer is not None:
             return str(reservation.answer["text"])
         try:
@@ -53,7 +57,7 @@ class ModelCall:
         await self.settle(reservation, answer)
         return answer.text
 
-    async def reserve(self, messages: Messages, key: str) -> Reservation:
+    async def reserve(self, messages: Messages, call_key: str) -> Reservation:
         """Set the worst case aside; an unknown price under a limit in money fails closed."""
         input_tokens = sum(estimate_tokens(content) for _, content in messages)
         output_tokens = self.settings.model_max_tokens
@@ -65,7 +69,7 @@ class ModelCall:
         usd = self.budget.usd
         return await self.calls.reserve(
             self.lease,
-            call_key=_call_key(key, self.model.name, messages),
+            call_key=call_key,
             model=self.model.name,
             tokens=input_tokens + output_tokens,
             micros=price or 0,

@@ -17,6 +17,7 @@ COMMANDS = {
     "reviews": "List, show and answer the questions that wait for a person.",
     "dead": "List, retry and discard runs that cannot go on.",
     "ignored": "List what came in and started nothing, with its reason.",
+    "rules": "Propose, measure and change the keyword rules of an agent.",
     "graph": "Draw an agent's graph.",
     "new": "Make a package of your own agent that runs in the sandbox at once.",
     "sandbox": "Run the simulated Slack, Jira and model on this machine.",
