@@ -116,8 +116,11 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         `compensate` names another write of this graph, which stands in no path and undoes this one
         when a later write is refused (`refusal` of the graph: by itself, or when a person says so).
         `key` is needed where the node runs more than once in a run and is not started by `Send`
-        with an `item`: the same key is the same write, done once.
+        with an `item`: the same key is the same write, done once. A write with a `key` cannot be
+        undone: of its many times `undo` would know only the last.
         """
+        if compensate and key:
+            raise InvalidGraphError(f"`{name}` has a key: it cannot be undone by `{compensate}`.")
         return self._add_verb(
             Write(
                 name=name,
@@ -186,6 +189,7 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
     @property
     def version(self) -> str:
         """The topology and the names of the writes, not the prompt: 8 hex digits."""
+        self._join_compensations()  # the same before `compile()` as after it
         ends = {verb.name: sorted(verb.ends) for verb in self._used()}
         writes = sorted(verb.name for verb in self._used() if isinstance(verb, Write))
         branches = {

@@ -1,7 +1,7 @@
 """A question in the shape of LangChain's Agent Inbox, and the answers that come in that shape.
 
 The shape is `langgraph.prebuilt.interrupt`'s HumanInterrupt and HumanResponse: a user interface
-that knows it can show our questions. What it has no word for (retry, undo) is left to our own ways.
+that knows it can show our questions. What it has no word for (retry, undo) is a type of that name.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,8 @@ def answer_of(value: object) -> Json:
         return {"choice": str(value)}
     if "type" not in value:
         return value
-    given, choice = value.get("args"), WORDS.get(str(value["type"]), "ignore")
+    kind = str(value["type"])
+    given, choice = value.get("args"), WORDS.get(kind, kind)
     if choice == "edit" and isinstance(given, dict):
         given = given.get("args", given)
     if choice == "edit" and isinstance(given, dict) and isinstance(given.get("request"), dict):

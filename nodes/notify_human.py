@@ -16,7 +16,7 @@ from failsoft.nodes.classify import Classifier
 from failsoft.nodes.context import Context, Services, services_of
 from failsoft.nodes.inbox import answer_of, human_interrupt
 from failsoft.nodes.state import Call, Classification, Json, Record
-from failsoft.nodes.verb import Step, Verb, enter
+from failsoft.nodes.verb import UNDO, Step, Verb, enter, onto
 from failsoft.nodes.write import Write
 
 LEFT = "left as it is, as a person said"
@@ -32,7 +32,11 @@ class NotifyHuman:
         review_id = await self.open(call, services_of(runtime), runtime)
         question, allowed = call["question"], call["question"]["allowed"]
         shown = human_interrupt(question, allowed, node=call["asking"], review_id=review_id)
-        return self.follow(call, interrupt([shown]))
+        answer = answer_of(interrupt([shown]))
+        # It was never checked when it came past our reviews, from LangGraph's own server.
+        if not fits(question, answer):
+            return Command(goto=Send("notify_human", call))
+        return self.follow(call, answer)
 
     async def open(self, call: Call, services: Services, runtime: Runtime[Context]) -> str:
         """Write the question down under LangGraph's task id, which survives a re-run."""
@@ -55,13 +59,8 @@ class NotifyHuman:
         )
         return review_id
 
-    def follow(self, call: Call, answer: object) -> Step:
-        """accept, respond: go on; edit, retry: ask again with fresh attempts; ignore: end.
-
-        An answer that was never checked against the question (it came past our reviews, from a
-        user interface on LangGraph's own server) and does not fit is asked again.
-        """
-        given = answer_of(answer)
+    def follow(self, call: Call, given: Json) -> Step:
+        """accept, respond: go on; edit, retry: try again with fresh attempts; ignore: end."""
         verb, key, record = self.verbs[call["asking"]], call["key"], call["record"]
         told = {"review": {key: given}}
         match given.get("choice"):
@@ -70,7 +69,7 @@ class NotifyHuman:
             case "accept":
                 return self.leave(call, told, LEFT, verb.next)
             case "undo":
-                return self.leave(call, told, "refused", "undo")
+                return self.leave(call, told, "refused", UNDO)
             case "respond":
                 return self.respond(call, told, given)
             case "edit" | "retry":
@@ -83,19 +82,18 @@ class NotifyHuman:
     def leave(self, call: Call, told: Json, why: str, goto: str) -> Step:
         """Let a write stand as it is, and go on."""
         left: Record = {**call["record"], "skipped": why}
-        return Command(update={**told, "tool": {call["key"]: left}}, goto=goto)
+        way = onto(goto, {**call, "record": left})
+        return Command(update={**told, "tool": {call["key"]: left}}, goto=way)
 
     def respond(self, call: Call, told: Json, given: Json) -> Step:
         verb, value = self.verbs[call["asking"]], given.get("value")
-        labels = call["question"].get("labels")
-        if labels and value not in labels:
-            return Command(goto=Send("notify_human", call))
         if isinstance(verb, Classifier):
             label = self.label(call, str(value))
             update = {**told, "classification": label, "status": "answered"}
             return Command(update=update, goto=verb.next)
         done: Record = {**call["record"], "error": None, "result": value}
-        return Command(update={**told, "tool": {call["key"]: done}}, goto=verb.next)
+        way = onto(verb.next, {**call, "record": done})
+        return Command(update={**told, "tool": {call["key"]: done}}, goto=way)
 
     def label(self, call: Call, value: str) -> Classification:
         return Classification(
@@ -105,3 +103,11 @@ class NotifyHuman:
             source="person",
             of=call["record"]["of"],
         )
+
+
+def fits(question: Json, given: Json) -> bool:
+    """Tell whether the question allows this answer; with labels, a response is one of them."""
+    choice, labels = given.get("choice"), question.get("labels")
+    if choice not in question["allowed"]:
+        return False
+    return choice != "respond" or not labels or given.get("value") in labels

@@ -9,7 +9,7 @@ from langgraph.types import Command, Send
 from failsoft.nodes.context import Context, Services, services_of
 from failsoft.nodes.policy import Retry
 from failsoft.nodes.state import Call, ErrorNote, Record
-from failsoft.nodes.verb import Step, Verb, enter
+from failsoft.nodes.verb import Step, Verb, enter, onto
 
 HELPERS = ("notify_human", "fallback_classifier")
 
@@ -64,7 +64,8 @@ class RetryTool:
             return Command(update={"tool": tool}, goto=Send(verb.spent, helped))
         if verb.spent == verb.next:
             skipped: Record = {**spent, "skipped": "the attempts are spent"}
-            return Command(update={"tool": {call["key"]: skipped}}, goto=verb.next)
+            goto = onto(verb.next, {**call, "record": skipped})
+            return Command(update={"tool": {call["key"]: skipped}}, goto=goto)
         fresh = Record(of=record["of"])
         goto = enter(verb.spent, {**call, "record": fresh})
         return Command(update={"tool": {call["key"]: fresh}}, goto=goto)

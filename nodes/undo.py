@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from langgraph.graph import END
 from langgraph.runtime import Runtime
-from langgraph.types import Command
+from langgraph.types import Command, Send
 
 from failsoft.nodes.context import Context
 from failsoft.nodes.state import RunState
@@ -27,7 +27,7 @@ class Undo:
         found = self.next_of({**state, "place": place_of(runtime)})
         if found is None:
             return Command(update={"status": "undone"}, goto=END)
-        return Command(goto=found)
+        return Command(goto=Send(found, state) if "item" in state else found)
 
     def next_of(self, state: RunState) -> str | None:
         """Return the compensating write that comes next: None when nothing is left."""

@@ -14,6 +14,7 @@ from failsoft.nodes.policy import Budget, Desk
 from failsoft.nodes.state import Call, ErrorNote, Json, Record, RunState, input_hash
 
 Step = Command[Any]
+UNDO = "undo"  # the node that takes back; it works for the item that led to it
 
 
 @dataclass(kw_only=True)
@@ -94,10 +95,8 @@ class Verb(ABC):
 
     def again(self, state: RunState, record: Record, verb: str | None = None) -> Step:
         """Another pass through a verb; a node that Send started gets its own input again."""
-        tool = {self.key(state): record}
-        target = verb or self.name
-        goto = Send(target, {**state, "tool": tool}) if "item" in state else target
-        return Command(update={"tool": tool}, goto=goto)
+        goto = with_item(verb or self.name, state, self.key(state), record)
+        return Command(update={"tool": {self.key(state): record}}, goto=goto)
 
     def onward(self, state: RunState, record: Record | None = None, **update: object) -> Step:
         if record is not None:
@@ -125,4 +124,19 @@ def enter(verb: str, call: Call) -> str | Send:
     """Return the way back to the node that asked."""
     if call["input"] is None:
         return verb
-    return Send(verb, {**call["input"], "tool": {call["key"]: call["record"]}})
+    return with_item(verb, call["input"], call["key"], call["record"])
+
+
+def onto(goto: str, call: Call) -> str | Send:
+    """Return the way on from the node that asked: only `undo` takes its item along."""
+    return enter(goto, call) if goto == UNDO else goto
+
+
+def with_item(goto: str, state: RunState, key: str, record: Record) -> str | Send:
+    """Return the way to a node that goes on with the item of this one, if it has one.
+
+    What other nodes found goes along: a request is made of it, and an undo follows from it.
+    """
+    if "item" not in state:
+        return goto
+    return Send(goto, {**state, "tool": {**state.get("tool", {}), key: record}})

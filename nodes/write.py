@@ -17,7 +17,7 @@ from failsoft.nodes.failures import PASS_THROUGH, describe, note_of
 from failsoft.nodes.policy import Refusal
 from failsoft.nodes.state import ErrorNote, Json, Record, RunState
 from failsoft.nodes.undo import Undo
-from failsoft.nodes.verb import Step, Verb
+from failsoft.nodes.verb import UNDO, Step, Verb, with_item
 
 Request = Callable[[RunState], Json | Awaitable[Json | None] | None]
 
@@ -137,9 +137,17 @@ class Write(Verb):
         if not self.required:
             return self.onward(state, {**record, "skipped": "refused"})
         if self.refusal is Refusal.UNDO and self.may_undo(state, record):
-            tool = {self.key(state): {**record, "skipped": "refused"}}
-            return Command(update={"tool": tool}, goto="undo")
+            left: Record = {**record, "skipped": "refused"}
+            goto = with_item(UNDO, state, self.key(state), left)
+            return Command(update={"tool": {self.key(state): left}}, goto=goto)
         return self.ask(state, record)
+
+    def onward(self, state: RunState, record: Record | None = None, **update: object) -> Step:
+        step = super().onward(state, record, **update)
+        if self.next != UNDO:
+            return step
+        known = record or self.record(state)
+        return Command(update=step.update, goto=with_item(UNDO, state, self.key(state), known))
 
     def may_undo(self, state: RunState, record: Record) -> bool:
         """Tell whether writes before this one can be undone, and this one is surely not there."""
@@ -150,7 +158,7 @@ class Write(Verb):
         """Show exactly what would be written, and where a person can look for it."""
         known = record.get("effect")
         allowed = (ANSWERS.get(EffectState(known)) if known else None) or ["retry", "ignore"]
-        if self.next == "undo":  # a compensation: what is left to undo goes on after it
+        if self.next == UNDO:  # a compensation: what is left to undo goes on after it
             allowed = [*allowed[:-1], "accept"]
         elif self.may_undo(state, record):
             allowed = ["undo", *allowed[:-1], "accept"]
@@ -168,7 +176,7 @@ class Write(Verb):
     @property
     def ends(self) -> tuple[str, ...]:
         ends = (self.next, "retry_tool", "notify_human")
-        return (*ends, "undo") if self.undo and self.refusal is Refusal.UNDO else ends
+        return (*ends, UNDO) if self.undo and self.refusal is Refusal.UNDO else ends
 
 
 def _noted(record: Record, delivery: Delivery, note: ErrorNote) -> Record:

@@ -7,19 +7,19 @@ WITH run AS (
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
 SELECT run_id FROM run;
 
--- root: the run that a reply belongs to: of the event that it answers, of a reply that joined, or whose write it answers; no row back = none
+-- root: the run that a reply belongs to: of the event that it answers, of a reply that joined, or whose write it answers; no row back = none. A run wins over what was only listed under the same key, or a stranger's reply could draw the answers to somebody else's mail to itself
 WITH answered AS (
   SELECT place, key, run_id, CASE WHEN key LIKE 'txn:%%' THEN substr(key, 5) END AS transaction_id
   FROM unnest(%(keys)s::text[], %(run_ids)s::uuid[]) WITH ORDINALITY AS a(key, run_id, place))
 SELECT coalesce((root.event->>'joins')::uuid, root.run_id) AS run_id FROM (
-  SELECT a.place, r.run_id, r.event FROM answered a JOIN runs r USING (run_id)
+  SELECT a.place, 0 AS rank, r.run_id, r.event FROM answered a JOIN runs r USING (run_id)
   UNION ALL
-  SELECT a.place, r.run_id, r.event FROM answered a JOIN ignored i ON i.agent = %(agent)s AND i.event_key = a.key
+  SELECT a.place, 1, r.run_id, r.event FROM answered a JOIN ignored i ON i.agent = %(agent)s AND i.event_key = a.key
     JOIN runs r ON r.run_id = i.run_id
   UNION ALL
-  SELECT a.place, r.run_id, r.event FROM answered a JOIN effects e USING (transaction_id)
+  SELECT a.place, 0, r.run_id, r.event FROM answered a JOIN effects e USING (transaction_id)
     JOIN runs r ON r.run_no = e.run_no AND r.agent = %(agent)s) AS root
-ORDER BY root.place LIMIT 1;
+ORDER BY root.place, root.rank LIMIT 1;
 
 -- join: list a reply under the run of its thread, unless the reply has one of its own; no row back = it has
 WITH joined AS (SELECT %(root)s::uuid AS run_id WHERE NOT EXISTS (SELECT FROM runs WHERE run_id = %(run_id)s)),

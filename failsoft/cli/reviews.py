@@ -18,12 +18,14 @@ from failsoft.errors import InvalidDataError, UsageError
 from failsoft.parsing import JSON, clean_text, parse_json, parse_object
 from failsoft.settings import load_settings
 
-CHOICES = ("accept", "respond", "edit", "retry", "ignore")
+CHOICES = ("accept", "respond", "edit", "retry", "undo", "ignore")
+SILENT = {"accept", "retry", "undo", "ignore"}  # answers that say all by themselves
 COLUMNS = ("review", "state", "node", "kind", "until", "run", "text")
 MEANINGS = {
     "accept": "go on",
     "edit": "write this instead",
     "retry": "try it again, with fresh attempts",
+    "undo": "take back what the writes before it did, and end here",
     "ignore": "end here, write nothing",
 }
 
@@ -95,7 +97,7 @@ def value_of(review: Review, choice: str, given: str | None) -> JSON:
     Raises:
         UsageError: it does not fit the question.
     """
-    if choice in {"accept", "retry", "ignore"}:
+    if choice in SILENT:
         if given is not None:
             raise UsageError(f"The answer `{choice}` takes no --value.")
         return None
@@ -192,6 +194,8 @@ def _show(review: Review) -> None:
 
 
 def _meaning(review: Review, choice: str) -> str:
+    if choice == "accept" and review.question.get("kind") != "approval":
+        return "leave it unwritten, and go on"
     if choice != "respond":
         return MEANINGS.get(choice, "")
     labels = review.question.get("labels")

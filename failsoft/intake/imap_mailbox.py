@@ -149,8 +149,11 @@ class Mailbox:
             self.client.idle_done()
 
     def close(self) -> None:
-        with suppress(OSError, IMAP4.error):
+        try:
             self.client.logout()
+        except (OSError, IMAP4.error):  # no answer: the socket would stay open
+            with suppress(OSError):
+                self.client.shutdown()
 
     def _secure(self) -> None:
         """Go over to TLS, without which a password goes to this machine only."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from failsoft.clock import Clock
 from failsoft.parsing import JSON, JSONObject
+from failsoft.sandbox.bank import BankStore
 from failsoft.sandbox.call import Delivery, Served
 from failsoft.sandbox.faults import FaultPlan, matches
 from failsoft.sandbox.hooks import HookStore
@@ -54,6 +55,7 @@ class World:
         self.issues = IssueStore(clock, lag=lag)
         self.mails = MailStore()
         self.hooks = HookStore()
+        self.bank = BankStore()
         self.served: list[Served] = []
         self.entries: list[Entry] = []
         self.arrived: Counter[str] = Counter()
@@ -97,6 +99,7 @@ class World:
             "jira": {"issues": [*self.issues.as_json()], "lag": self.issues.lag},
             "mail": self.mails.as_json(),
             "hooks": self.hooks.as_json(),
+            "bank": self.bank.as_json(),
             "model": self._model(),
             "requests": [entry.as_json() for entry in self.entries],
             "faults": self.fault_counts(),

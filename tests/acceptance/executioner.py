@@ -228,12 +228,14 @@ class Executioner:
 
 
 @asynccontextmanager
-async def executioner(station: "Station") -> AsyncIterator[Executioner]:
+async def executioner(
+    station: "Station", kind: type[Executioner] = Executioner
+) -> AsyncIterator[Executioner]:
     connect = psycopg.AsyncConnection[dict[str, Any]].connect
     async with await connect(station.dsn, autocommit=True, row_factory=dict_row) as admin:
         await admin.execute(HOLD_STILL)
-        app = load_graph("slack-jira").compile(checkpointer=FencedSaver(station.database))
-        yield Executioner(station=station, admin=admin, app=app)
+        app = load_graph(station.agents[0]).compile(checkpointer=FencedSaver(station.database))
+        yield kind(station=station, admin=admin, app=app)
 
 
 def faults(moment: Moment) -> list[dict[str, Any]]:

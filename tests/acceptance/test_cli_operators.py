@@ -27,7 +27,7 @@ from failsoft.checkpoints.parks import Park
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
 from failsoft.cli.private_sandbox import MARK
-from failsoft.events import Event
+from failsoft.events import Event, Ignored
 from failsoft.parsing import JSON
 
 BIN = Path(sys.executable).parent
@@ -307,6 +307,54 @@ def test_a_discarded_run_says_who_gave_it_up(desk: Desk, agent: str) -> None:
     assert "--yes" in desk.type("dead", "discard", run_id, code=2)
     discarded = desk.read("dead", "discard", run_id, "--yes", "--by", "Ada")
     assert (discarded["state"], discarded["reason"]) == ("cancelled", "discarded by Ada")
+
+
+RAW = b"From: \xff\x1b[31m\r\n\r\n\x00"
+
+
+async def turned_away(store: Store, agent: str) -> UUID:
+    """List a rejection, a bot's message and a reply of `agent`; return the run that it joined."""
+    lane = f"{agent}@1"
+    root = await store.runs.admit(agent, lane, Event(key=f"key-{agent}", source="cli", text="x"))
+    rejected = Ignored(key=f"raw-{agent}", reason="too many parts", raw=RAW)
+    await store.runs.ignore(agent, rejected)
+    await store.runs.ignore(agent, Ignored(key=f"bot-{agent}", reason="a bot wrote it"))
+    reply = Event(key=f"reply-{agent}", source="cli", text="me too", thread=f"key-{agent}")
+    assert await store.runs.join(agent, reply, root.run_id)
+    return root.run_id
+
+
+def test_what_started_nothing_is_listed_with_its_reason_and_the_run_it_joined(
+    desk: Desk, agent: str
+) -> None:
+    root = desk.ask(lambda store: turned_away(store, agent))
+    listed = desk.read("ignored", "list", "--agent", agent)
+    assert {(row["event_key"], row["reason"]) for row in listed} == {
+        (f"raw-{agent}", "too many parts"),
+        (f"bot-{agent}", "a bot wrote it"),
+        (f"reply-{agent}", "reply in the thread of a run"),
+    }
+    (joined,) = desk.read("ignored", "show", f"reply-{agent}")
+    assert joined["run_id"] == str(root)
+    (rejected,) = desk.read("ignored", "list", "--agent", agent, "--rejected")
+    assert (rejected["event_key"], rejected["kept"]) == (f"raw-{agent}", len(RAW))
+    assert len(desk.read("ignored", "list", "--agent", agent, "--limit", "1")) == 1
+    assert "a bot wrote it" in desk.type("ignored", "list", "--agent", agent)
+    assert "Nothing was ignored." in desk.type("ignored", "list", "--agent", "nobody")
+
+
+def test_the_bytes_of_a_rejection_come_out_as_they_came_in(desk: Desk, agent: str) -> None:
+    desk.ask(lambda store: turned_away(store, agent))
+    shown = desk.type("ignored", "show", f"raw-{agent}")
+    assert "too many parts" in shown
+    (row,) = desk.read("ignored", "show", f"raw-{agent}", "--agent", agent)
+    assert bytes.fromhex(row["raw"]) == RAW
+    with desk.popen("ignored", "show", f"raw-{agent}", "--raw") as process:
+        assert process.stdout is not None
+        assert process.stdout.buffer.read() == RAW  # type: ignore[attr-defined]  # text over bytes
+    assert "No bytes are kept" in desk.type("ignored", "show", f"bot-{agent}", "--raw", code=2)
+    assert "Nothing is listed" in desk.type("ignored", "show", f"key-{agent}", code=2)
+    assert "--raw or --json" in desk.type("ignored", "show", "x", "--raw", "--json", code=2)
 
 
 def test_the_database_says_where_it_is_and_what_it_lacks(desk: Desk) -> None:

@@ -30,7 +30,7 @@ def commits(story: Story, what: str, on: str, when: str, *rules: Rule | None) ->
     yield replace(one, fate=Fate.COMMITTED, rule=rules[-1])
 
 
-def calls(story: Story, what: str, route: str, nth: int, rule: Rule) -> Iterator[Moment]:
+def calls(story: Story, what: str, route: str, nth: int, rule: Rule | None) -> Iterator[Moment]:
     """Yield what may become of a request."""
     for fate in (Fate.LOST, Fate.LATE, Fate.EXECUTED):
         yield Moment(what=what, story=story, on=route, when=str(nth), fate=fate, rule=rule)

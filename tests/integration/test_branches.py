@@ -12,6 +12,7 @@ from failsoft.graphs.resilient_graph import END, START, ResilientGraph
 from failsoft.nodes.policy import Retry
 from failsoft.nodes.state import BranchOutput, Json
 from failsoft.nodes.state import RunState as State
+from failsoft.nodes.write import Request
 from tests.conftest import Sandbox
 from tests.integration.bench import BenchOf
 
@@ -25,12 +26,12 @@ def ticket(state: State) -> Json:
     }  # fmt: skip
 
 
-def nested(work: Work, joined: list[str]) -> ResilientGraph:
+def nested(work: Work, joined: list[str], request: Request = ticket) -> ResilientGraph:
     """Split into two branches, each a lookup and a ticket, and join."""
     branch = ResilientGraph(
         "branch", retry=Retry(attempts=3), input_schema=State, output_schema=BranchOutput
     )
-    branch.add_tool("lookup", work).add_write("create", Jira.create_issue, request=ticket)
+    branch.add_tool("lookup", work).add_write("create", Jira.create_issue, request=request)
     branch.add_path(START, "lookup", "create", END)
 
     async def split(state: State) -> Command[Any]:
@@ -92,6 +93,26 @@ async def test_one_branch_goes_on_while_a_person_thinks_about_the_other(
         assert rest.outcome == "joined"
         assert len(joined) == 1
         assert sorted(i["fields"]["summary"] for i in sandbox.issues()) == ["a", "b"]
+
+
+async def test_a_branch_that_comes_back_to_a_write_still_knows_what_it_found_before(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    async def work(state: State) -> str:
+        return f"customer {state['item']}"
+
+    def found(state: State) -> Json:
+        return {**ticket(state), "summary": state["tool"][f"lookup/{state['item']}"]["result"]}
+
+    graph = nested(work, [], request=found)
+    # What the claim must know cannot be read at first: nothing is stored, the request made anew.
+    sandbox.faults({"match": "POST /jira/rest/api/3/search/jql", "kind": "status", "status": 503,
+                    "nth": [1, 2]})  # fmt: skip
+    async with bench_of(graph) as bench:
+        assert (await bench.drive_on(await bench.admit())).outcome == "joined"
+    assert sandbox.occurred()["status"] == 2
+    summaries = sorted(issue["fields"]["summary"] for issue in sandbox.issues())
+    assert summaries == ["customer a", "customer b"]
 
 
 async def test_a_write_in_a_loop_is_told_apart_by_its_key(

@@ -54,10 +54,11 @@ def test_an_answer_that_says_something_needs_a_value(choice: str) -> None:
         value_of(review({}), choice, None)
 
 
-def test_an_answer_that_says_nothing_takes_no_value() -> None:
-    assert value_of(review({}), "retry", None) is None
+@pytest.mark.parametrize("choice", ["accept", "retry", "undo", "ignore"])
+def test_an_answer_that_says_nothing_takes_no_value(choice: str) -> None:
+    assert value_of(review({}), choice, None) is None
     with pytest.raises(UsageError, match="takes no --value"):
-        value_of(review({}), "ignore", "x")
+        value_of(review({}), choice, "x")
 
 
 def test_the_command_for_an_edit_can_be_pasted_into_a_shell() -> None:
