@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from failsoft.parsing import JSON
-from failsoft.sandbox import bank, hooks
+from failsoft.sandbox import bank, hooks, salesforce
 from failsoft.sandbox.call import Handler
 
 
@@ -23,4 +23,4 @@ class Service(Protocol):
         """Return the body of a status that the real service answers."""
 
 
-SERVICES: tuple[Service, ...] = (bank, hooks)
+SERVICES: tuple[Service, ...] = (bank, hooks, salesforce)

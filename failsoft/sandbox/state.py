@@ -13,6 +13,9 @@ from failsoft.sandbox.hooks import HookStore
 from failsoft.sandbox.issues import IssueStore
 from failsoft.sandbox.mails import MailStore
 from failsoft.sandbox.messages import MessageStore
+from failsoft.sandbox.salesforce_records import RecordStore
+from failsoft.sandbox.slack_interactions import InteractionStore
+from failsoft.sandbox.slack_socket import SocketStore
 
 LOGGED = 10_000
 
@@ -52,10 +55,13 @@ class World:
         self.clock = clock
         self.faults = FaultPlan(seed=seed)
         self.messages = MessageStore(clock)
+        self.interactions = InteractionStore()
+        self.sockets = SocketStore()
         self.issues = IssueStore(clock, lag=lag)
         self.mails = MailStore()
         self.hooks = HookStore()
         self.bank = BankStore()
+        self.salesforce = RecordStore(clock=clock)
         self.served: list[Served] = []
         self.entries: list[Entry] = []
         self.arrived: Counter[str] = Counter()
@@ -95,11 +101,12 @@ class World:
     def as_json(self) -> JSONObject:
         """Return what an outside observer could count."""
         return {
-            "slack": self.messages.as_json(),
+            "slack": self._slack(),
             "jira": {"issues": [*self.issues.as_json()], "lag": self.issues.lag},
             "mail": self.mails.as_json(),
             "hooks": self.hooks.as_json(),
             "bank": self.bank.as_json(),
+            "salesforce": self.salesforce.as_json(),
             "model": self._model(),
             "requests": [entry.as_json() for entry in self.entries],
             "faults": self.fault_counts(),
@@ -109,6 +116,13 @@ class World:
     def fault_counts(self) -> JSONObject:
         """Return how often each kind of fault occurred."""
         return {kind.value: count for kind, count in self.faults.occurred.items()}
+
+    def _slack(self) -> JSONObject:
+        return {
+            **self.messages.as_json(),
+            **self.interactions.as_json(),
+            "socket": self.sockets.as_json(),
+        }
 
     def _model(self) -> JSONObject:
         counts: dict[str, JSON] = {
