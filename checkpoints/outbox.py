@@ -43,9 +43,9 @@ class Outbox:
         rows = await self.database.all(SQL["take"], limit=limit, lease=lease_seconds)
         return [Message(**row) for row in rows]
 
-    async def done(self, message: Message) -> None:
-        """Mark a message as delivered."""
-        await self._mark("done", message)
+    async def done(self, message: Message, place: JSONObject | None = None) -> None:
+        """Mark a message as delivered; `place` is what a later change of it needs."""
+        await self._mark("done", message, response=Jsonb(place) if place else None)
 
     async def failed(self, message: Message, reason: str, retry_in: float) -> None:
         """Keep why it was not delivered; it is due again in `retry_in` seconds."""
@@ -54,6 +54,16 @@ class Outbox:
     async def give_up(self, message: Message, reason: str) -> None:
         """Keep why it will never be delivered."""
         await self._mark("give_up", message, reason=clean_text(reason))
+
+    async def place(self, outbox_id: int) -> tuple[bool, JSONObject]:
+        """Return whether a message is still under way, and the place where it was delivered."""
+        row = await self.database.one(SQL["place"], outbox_id=outbox_id)
+        return (bool(row["under_way"]), row["response"] or {}) if row else (False, {})
+
+    async def known_place(self, channel: str) -> JSONObject:
+        """Return the place of the newest message that was delivered to `channel`, if any."""
+        row = await self.database.one(SQL["known_place"], channel=channel)
+        return row["response"] if row else {}
 
     async def pending(self) -> int:
         """Return how many messages are neither delivered nor given up."""

@@ -26,6 +26,7 @@ from failsoft.parsing import JSON, JSONObject, clean_json, clean_text
 
 SQL = load("reviews")
 ID_LENGTH = 12  # base32 characters, 60 bits
+MAX_SAID = 80  # characters of a value that is repeated to whoever comes later
 
 
 class ReviewState(StrEnum):
@@ -171,12 +172,20 @@ def review_id_of(run_id: UUID, task_id: str) -> str:
     return base64.b32encode(hashlib.sha256(parts).digest()).decode().lower()[:ID_LENGTH]
 
 
+def said(answer: JSONObject) -> str:
+    """Return an answer in a few words: the choice, and its value where that is short."""
+    choice, value = str(answer.get("choice")), answer.get("value")
+    short = isinstance(value, str) and len(value) <= MAX_SAID
+    return f"{choice} {' '.join(str(value).split())}" if short else choice
+
+
 def _check(row: DictRow, choice: str, value: JSON) -> None:
     """Refuse an answer that comes late or is not among the allowed ones."""
     if row["state"] == ReviewState.ANSWERED:
         at = row["answered_at"].isoformat(timespec="seconds")
         raise UsageError(
-            f"Review {row['review_id']} was already answered by {row['answered_by']} at {at}."
+            f"Review {row['review_id']} was already answered by {row['answered_by']} at {at}:"
+            f" {said(row['answer'])}."
         )
     run_id, run_state = row["run_id"], RunState(row["run_state"])
     if run_state in {RunState.DONE, RunState.CANCELLED}:

@@ -8,8 +8,9 @@ UPDATE outbox o SET due_at = now() + make_interval(secs => %(lease)s), attempts 
 FROM due WHERE o.outbox_id = due.outbox_id
 RETURNING o.outbox_id, o.idempotency_key, o.channel, o.body, o.attempts;
 
--- done: delivered
-UPDATE outbox SET due_at = NULL, delivered_at = now(), reason = NULL WHERE outbox_id = %(outbox_id)s AND attempts = %(attempts)s;
+-- done: delivered; where it is, for whoever changes it later
+UPDATE outbox SET due_at = NULL, delivered_at = now(), reason = NULL, response = %(response)s
+WHERE outbox_id = %(outbox_id)s AND attempts = %(attempts)s;
 
 -- failed: not delivered; once more, later
 UPDATE outbox SET due_at = now() + make_interval(secs => %(retry_in)s), reason = %(reason)s
@@ -17,6 +18,12 @@ WHERE outbox_id = %(outbox_id)s AND attempts = %(attempts)s;
 
 -- give_up: not delivered, for good
 UPDATE outbox SET due_at = NULL, reason = %(reason)s WHERE outbox_id = %(outbox_id)s AND attempts = %(attempts)s;
+
+-- place: whether a message is still under way, and where it is
+SELECT due_at IS NOT NULL AS under_way, response FROM outbox WHERE outbox_id = %(outbox_id)s;
+
+-- known_place: where the newest message of a channel is
+SELECT response FROM outbox WHERE channel = %(channel)s AND response IS NOT NULL ORDER BY outbox_id DESC LIMIT 1;
 
 -- pending: how many are not delivered yet
 SELECT count(*) AS pending FROM outbox WHERE due_at IS NOT NULL;

@@ -76,7 +76,11 @@ WITH run AS (
 pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no AND %(state)s IN ('done', 'cancelled')),
 closed AS (
   UPDATE reviews v SET state = 'expired', escalate_at = NULL
-  FROM run WHERE v.run_no = run.run_no AND v.state = 'open' AND %(state)s IN ('done', 'cancelled')),
+  FROM run WHERE v.run_no = run.run_no AND v.state = 'open' AND %(state)s IN ('done', 'cancelled') RETURNING v.run_no, v.review_id),
+change AS (
+  INSERT INTO outbox (idempotency_key, run_no, channel, body)
+  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change FROM closed JOIN notices USING (run_no, review_id)
+  ON CONFLICT DO NOTHING),
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
 SELECT run_no FROM run;
 
@@ -171,7 +175,11 @@ run AS (
 pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no AND run.free),
 closed AS (
   UPDATE reviews v SET state = 'expired', escalate_at = NULL
-  FROM run WHERE v.run_no = run.run_no AND v.state = 'open' AND run.free),
+  FROM run WHERE v.run_no = run.run_no AND v.state = 'open' AND run.free RETURNING v.run_no, v.review_id),
+change AS (
+  INSERT INTO outbox (idempotency_key, run_no, channel, body)
+  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change FROM closed JOIN notices USING (run_no, review_id)
+  ON CONFLICT DO NOTHING),
 ev AS (
   INSERT INTO audit_event(run_no, seq, body, hash)
   SELECT run_no, audit_seq, CASE WHEN free THEN %(cancelled)s::bytea ELSE %(asked)s::bytea END, audit_head FROM run)
@@ -194,7 +202,11 @@ WITH run AS (
 pk AS (DELETE FROM parks USING run WHERE parks.run_no = run.run_no),
 closed AS (
   UPDATE reviews v SET state = 'expired', escalate_at = NULL
-  FROM run WHERE v.run_no = run.run_no AND v.state = 'open'),
+  FROM run WHERE v.run_no = run.run_no AND v.state = 'open' RETURNING v.run_no, v.review_id),
+change AS (
+  INSERT INTO outbox (idempotency_key, run_no, channel, body)
+  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change FROM closed JOIN notices USING (run_no, review_id)
+  ON CONFLICT DO NOTHING),
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
 SELECT run_no FROM run;
 

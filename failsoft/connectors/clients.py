@@ -27,9 +27,13 @@ class Client(Protocol):
 
 
 CONNECTORS = {
+    "apprise": "failsoft.connectors.apprise:Apprise",
     "jira": "failsoft.connectors.jira:Jira",
     "mail": "failsoft.connectors.mail:Mail",
+    "pagerduty": "failsoft.connectors.pagerduty:PagerDuty",
+    "salesforce": "failsoft.connectors.salesforce:Salesforce",
     "slack": "failsoft.connectors.slack:Slack",
+    "webhook": "failsoft.connectors.webhook:Webhook",
 }
 
 

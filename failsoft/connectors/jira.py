@@ -20,11 +20,14 @@ from failsoft.connectors.contract import (
     Consistency,
     Done,
     Failed,
+    Finding,
     Found,
     Operation,
     Outcome,
     Unknown,
 )
+from failsoft.connectors.jira_errors import complaint
+from failsoft.connectors.jira_examination import examined
 from failsoft.connectors.jira_fields import body_of, carries, label_of, project_of
 from failsoft.connectors.jira_flavor import FLAVORS, Cloud, Flavor
 from failsoft.errors import InvalidDataError, MissingSettingError, RefusedError, TransientError
@@ -143,9 +146,13 @@ class Jira:
     async def close(self) -> None:
         await self.http.close()
 
-    async def myself(self) -> JSONObject:
-        """Return the account that the token is of; raises as `project_facts` does."""
-        return await self._read("GET", "myself")
+    async def examine(self) -> list[Finding]:
+        """Look at the site, the account and its permissions; raises as `project_facts` does."""
+
+        async def get(path: str) -> Response:
+            return await self._ask("GET", path)
+
+        return await examined(get, self.flavor, now=self._clock.now())
 
     async def project_facts(self, project: str) -> ProjectFacts:
         """Return the issue types and components of a project.
@@ -172,7 +179,7 @@ class Jira:
         if not isinstance(sent, Response):
             return sent
         if sent.status != 201:
-            return judge(sent, what, _complaint(sent), now=self._clock.now())
+            return judge(sent, what, complaint(sent), now=self._clock.now())
         try:
             issue = sent.object()
         except InvalidDataError:
@@ -253,22 +260,7 @@ class Jira:
 
     def _object(self, method: str, path: str, response: Response) -> JSONObject:
         what = f"Jira {method} {path}"
-        return read(response, what, _complaint(response), now=self._clock.now())
-
-
-def _complaint(response: Response) -> str:
-    """Return what Jira says is wrong, field by field."""
-    if response.status in {401, 403}:
-        return ": look at FAILSOFT_JIRA_EMAIL, FAILSOFT_JIRA_TOKEN and the account's permissions"
-    try:
-        answer = response.object()
-    except InvalidDataError:
-        return ""
-    messages, errors = answer.get("errorMessages"), answer.get("errors")
-    said = [str(message) for message in messages] if isinstance(messages, list) else []
-    if isinstance(errors, dict):
-        said += [f"{field}: {message}" for field, message in errors.items()]
-    return ": " + "; ".join(said) if said else ""
+        return read(response, what, complaint(response), now=self._clock.now())
 
 
 def _issues(answer: JSONObject) -> list[JSONObject]:

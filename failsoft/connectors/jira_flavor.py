@@ -19,9 +19,11 @@ Read = Callable[..., Awaitable[JSONObject | None]]
 class Flavor(ABC):
     """One of the two; it holds no state."""
 
+    is_cloud: ClassVar[bool]
     api: ClassVar[str]
     search: ClassVar[str]  # the path that takes JQL
     types: ClassVar[str]  # where createmeta holds the issue types
+    projects: ClassVar[str]  # the path that lists them
     page: ClassVar[int]  # keys that are read before the end is looked for again
 
     @abstractmethod
@@ -40,9 +42,11 @@ class Flavor(ABC):
 class Cloud(Flavor):
     """Atlassian's own: API 3, Atlassian Documents, account ids."""
 
+    is_cloud = True
     api = "rest/api/3/"
     search = "search/jql"
     types = "issueTypes"
+    projects = "project/search"
     page = 100
 
     @override
@@ -70,9 +74,11 @@ class DataCenter(Flavor):
     A key that nobody was given is answered with 404, as is one that the account may not see.
     """
 
+    is_cloud = False
     api = "rest/api/2/"
     search = "search"
     types = "values"
+    projects = "project"
     page = 20
 
     @override

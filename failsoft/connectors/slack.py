@@ -4,25 +4,29 @@ Slack keeps no idempotency key, so a message carries its transaction id in its m
 reading of the thread or channel finds it. Refusals come with status 200 and `ok: false`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 from pydantic import SecretStr
 from typing_extensions import override
 
 from failsoft.clock import Clock
+from failsoft.connectors import slack_examination
 from failsoft.connectors.answers import MAX_REASON, attempt, judge, read
 from failsoft.connectors.contract import (
     Absent,
     Consistency,
     Done,
     Failed,
+    Finding,
     Found,
     NotSent,
     Operation,
     Outcome,
     Unknown,
 )
+from failsoft.connectors.slack_message import carries, cursor_of, message_of
+from failsoft.connectors.slack_update import Update
 from failsoft.errors import (
     InvalidDataError,
     MissingSettingError,
@@ -31,10 +35,9 @@ from failsoft.errors import (
     TransientError,
 )
 from failsoft.http import Http, Parameters, Response
-from failsoft.parsing import JSON, JSONObject
+from failsoft.parsing import JSONObject
 from failsoft.settings import Settings, Timing
 
-METADATA = "failsoft_txn"
 PAGE = 200  # messages
 LOOK_BACK = 3600.0  # seconds before the claim: far more than two clocks may differ
 
@@ -43,18 +46,18 @@ RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
 # internal_error, fatal_error, request_timeout and service_unavailable that parts of it may have.
 REFUSED = frozenset(
     """
-    access_denied account_inactive as_user_not_supported bad_timestamp cannot_reply_to_message
-    channel_not_found duplicate_channel_not_found ekm_access_denied enterprise_is_restricted
-    external_channel_migrating invalid_arg_name invalid_arguments invalid_array_arg invalid_auth
-    invalid_blocks invalid_blocks_format invalid_charset invalid_cursor invalid_form_data
-    invalid_json invalid_limit invalid_metadata_format invalid_metadata_schema invalid_name
-    invalid_post_type invalid_thread_ts invalid_ts_latest invalid_ts_oldest is_archived
-    is_inactive json_not_object message_not_found messages_tab_disabled
-    metadata_must_be_sent_from_app metadata_too_large method_deprecated
-    missing_charset missing_post_type missing_scope
-    msg_blocks_too_long msg_too_long no_item_specified no_permission no_text no_text_or_blocks
-    not_allowed_token_type not_authed not_in_channel not_reactable org_login_required
-    restricted_action restricted_action_non_threadable_channel restricted_action_read_only_channel
+    access_denied account_inactive as_user_not_supported bad_timestamp block_mismatch
+    cannot_reply_to_message cant_update_message channel_not_found duplicate_channel_not_found
+    edit_window_closed ekm_access_denied enterprise_is_restricted external_channel_migrating
+    invalid_arg_name invalid_arguments invalid_array_arg invalid_auth invalid_blocks
+    invalid_blocks_format invalid_charset invalid_cursor invalid_form_data invalid_json
+    invalid_limit invalid_metadata_format invalid_metadata_schema invalid_name invalid_post_type
+    invalid_thread_ts invalid_ts_latest invalid_ts_oldest is_archived is_inactive json_not_object
+    message_not_found messages_tab_disabled metadata_must_be_sent_from_app metadata_too_large
+    method_deprecated missing_charset missing_post_type missing_scope msg_blocks_too_long
+    msg_too_long no_item_specified no_permission no_text no_text_or_blocks not_allowed_token_type
+    not_authed not_in_channel not_reactable org_login_required restricted_action
+    restricted_action_non_threadable_channel restricted_action_read_only_channel
     restricted_action_thread_locked restricted_action_thread_only_channel
     slack_connect_blocked_file_type slack_connect_canvas_sharing_blocked team_access_not_granted
     team_added_to_org team_not_found thread_locked thread_not_found token_expired token_revoked
@@ -89,7 +92,7 @@ class Post(Operation["Slack"]):
     async def send(
         self, client: "Slack", request: JSONObject, transaction_id: str, *, within: float
     ) -> Outcome:
-        body = _message(request, transaction_id)
+        body = message_of(request, transaction_id)
         return await client.write("chat.postMessage", body, within=within)
 
     @override
@@ -116,7 +119,7 @@ class Reply(Post):
         thread_ts = request.get("thread_ts")
         if not thread_ts:
             return Failed(reason="A reply needs `thread_ts`.")
-        body = _message(request, transaction_id) | {"thread_ts": thread_ts}
+        body = message_of(request, transaction_id) | {"thread_ts": thread_ts}
         return await client.write("chat.postMessage", body, within=within)
 
     @override
@@ -143,11 +146,8 @@ class React(Operation["Slack"]):
     async def send(
         self, client: "Slack", request: JSONObject, transaction_id: str, *, within: float
     ) -> Outcome:
-        body: JSONObject = {
-            "channel": request.get("channel"),
-            "timestamp": request.get("ts"),
-            "name": request.get("name"),
-        }
+        body = {name: request.get(name) for name in ("channel", "name")}
+        body["timestamp"] = request.get("ts")
         return await client.write("reactions.add", body, within=within)
 
     @override
@@ -163,13 +163,24 @@ class Slack:
     reply: ClassVar[Reply] = Reply()
     post: ClassVar[Post] = Post()
     react: ClassVar[React] = React()
+    update: ClassVar[Update] = Update()
 
     def __init__(
-        self, base_url: str, *, token: SecretStr, timing: Timing, clock: Clock | None = None
+        self,
+        base_url: str,
+        *,
+        token: SecretStr,
+        timing: Timing,
+        channels: Sequence[str] = (),
+        bot_id: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """Take `channels` and `bot_id` as they are set, to be looked at by `examine`."""
         authorization = SecretStr(f"Bearer {token.get_secret_value()}")
         self.http = Http(base_url, timing=timing, headers={"Authorization": authorization})
         self._timing = timing
+        self._channels = channels
+        self._bot_id = bot_id
         self._clock = clock or Clock()
 
     def __repr__(self) -> str:
@@ -180,19 +191,30 @@ class Slack:
         """Raise MissingSettingError when there is no token."""
         if settings.slack_token is None:
             raise MissingSettingError("FAILSOFT_SLACK_TOKEN", "the bot token of the Slack app")
-        return cls(settings.slack_base_url, token=settings.slack_token, timing=settings.timing)
+        return cls(
+            settings.slack_base_url,
+            token=settings.slack_token,
+            timing=settings.timing,
+            channels=settings.slack_channels,
+            bot_id=settings.slack_bot_id,
+        )
 
     async def close(self) -> None:
         await self.http.close()
 
-    async def identity(self) -> JSONObject:
-        """Return who the token is of: team_id, user_id, bot_id.
+    async def examine(self) -> list[Finding]:
+        """Look at the token, its scopes and the channels.
 
         Raises:
             RefusedError: the token is not taken.
             TransientError: Slack cannot be read now.
         """
-        return await self._read("auth.test", {})
+        answer, response = await self._ask("auth.test", {})
+        return [
+            *slack_examination.token(answer, self._bot_id),
+            *slack_examination.scopes(response.headers.get("x-oauth-scopes")),
+            *await slack_examination.channels(self._read, self._channels),
+        ]
 
     def look_back(self) -> str:
         return f"{self._clock.now() - LOOK_BACK:.6f}"
@@ -217,7 +239,7 @@ class Slack:
     ) -> Found | Absent:
         """Read a thread or channel to its end for the message with our transaction id."""
         async for message in self._messages(method, place):
-            if _carries(message, transaction_id) and isinstance(ts := message.get("ts"), str):
+            if carries(message, transaction_id) and isinstance(ts := message.get("ts"), str):
                 return Found(external_id=ts, response={"channel": place["channel"], "ts": ts})
         return Absent(certain=True)
 
@@ -233,16 +255,19 @@ class Slack:
             for message in messages:
                 if isinstance(message, dict):
                     yield message
-            if not (cursor := _cursor(answer)):
+            if not (cursor := cursor_of(answer)):
                 return
             params["cursor"] = cursor
 
     async def _read(self, method: str, params: Parameters) -> JSONObject:
+        return (await self._ask(method, params))[0]
+
+    async def _ask(self, method: str, params: Parameters) -> tuple[JSONObject, Response]:
         within, what = self._timing.send, f"Slack {method}"
         response = await self.http.request("GET", method, params=params, within=within)
         answer = read(response, what, "", now=self._clock.now())
         if answer.get("ok") is True:
-            return answer
+            return answer, response
         code = str(answer.get("error"))
         if code in RATE_LIMITED:
             raise RateLimitedError(f"{what}: {code}", response.retry_after(self._clock.now()))
@@ -265,33 +290,9 @@ class Slack:
         return Failed(reason=reason) if code in REFUSED else Unknown(reason=reason)
 
 
-def _message(request: JSONObject, transaction_id: str) -> JSONObject:
-    return {
-        "channel": request.get("channel"),
-        "text": request.get("text"),
-        "unfurl_links": False,
-        "unfurl_media": False,
-        "metadata": {"event_type": METADATA, "event_payload": {"txn": transaction_id}},
-    }
-
-
 def _done(method: str, answer: JSONObject, body: JSONObject) -> Outcome:
     ts = answer.get("ts", body.get("timestamp"))
     if not isinstance(ts, str):
         return Unknown(reason=f"Slack {method}: ok without the ts of the message")
     channel = answer.get("channel", body.get("channel"))
     return Done(external_id=ts, response={"channel": channel, "ts": ts})
-
-
-def _carries(message: JSONObject, transaction_id: str) -> bool:
-    metadata = message.get("metadata")
-    if not isinstance(metadata, dict) or metadata.get("event_type") != METADATA:
-        return False
-    payload = metadata.get("event_payload")
-    return isinstance(payload, dict) and payload.get("txn") == transaction_id
-
-
-def _cursor(answer: JSONObject) -> str:
-    following: JSON = answer.get("response_metadata")
-    cursor = following.get("next_cursor") if isinstance(following, dict) else None
-    return cursor if isinstance(cursor, str) else ""

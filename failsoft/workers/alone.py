@@ -7,6 +7,7 @@ alone, and two of those make the run dead.
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -25,8 +26,9 @@ async def drive_alone(agents: list[str], limit: float) -> int:
     After `limit` seconds it is killed. Cancelled, it is asked to end, and gives its run back.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "failsoft.workers.alone", *agents
-    )
+        sys.executable, "-m", "failsoft.workers.alone", *agents,
+        stdin=asyncio.subprocess.PIPE,  # its end tells the child that we are gone, kill -9 or not
+    )  # fmt: skip
     try:
         return await asyncio.wait_for(process.wait(), limit)
     except TimeoutError:
@@ -81,11 +83,18 @@ async def beside(heart: Heart, work: Coroutine[object, object, object]) -> None:
 
 
 def main() -> None:
-    """Run the child; SIGTERM cancels it, which gives its run back."""
+    """Run the child; SIGTERM, or the end of its worker, cancels it: it gives its run back."""
 
     async def child() -> None:
-        driving = asyncio.ensure_future(drive_one(sys.argv[1:]))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, driving.cancel)
+        driving, loop = asyncio.ensure_future(drive_one(sys.argv[1:])), asyncio.get_running_loop()
+
+        def at_end_of_input() -> None:
+            if not os.read(sys.stdin.fileno(), 4096):
+                loop.remove_reader(sys.stdin.fileno())
+                driving.cancel()
+
+        loop.add_signal_handler(signal.SIGTERM, driving.cancel)
+        loop.add_reader(sys.stdin.fileno(), at_end_of_input)  # else nobody would end it in time
         with contextlib.suppress(asyncio.CancelledError):
             await driving
 

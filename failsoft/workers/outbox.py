@@ -1,137 +1,156 @@
-"""Deliver what lower layers wrote into the outbox: notices of reviews, at least once each."""
+"""Deliver what lower layers wrote into the outbox: notices of reviews, at least once each.
 
-import hashlib
-import json
+A question is told as it stands when it is told, and what becomes of it is shown where it was told.
+"""
+
+import asyncio
 import logging
-import re
-from base64 import b32encode
+from collections.abc import Mapping
 
 from failsoft.checkpoints.outbox import Message
+from failsoft.checkpoints.reviews import ReviewState
 from failsoft.checkpoints.store import Store
-from failsoft.connectors.contract import Done, Failed, Found, NotSent
-from failsoft.connectors.slack import Slack, escape
-from failsoft.errors import ConfigurationError, PermanentError, TransientError, UnavailableError
+from failsoft.errors import (
+    ConfigurationError,
+    PermanentError,
+    TransientError,
+    UnavailableError,
+    UsageError,
+)
 from failsoft.nodes.context import Services
-from failsoft.nodes.failures import describe
-from failsoft.parsing import JSON, JSONObject
+from failsoft.nodes.failures import describe, note_of
+from failsoft.parsing import JSONObject
+from failsoft.workers.apprise_channel import AppriseChannel
+from failsoft.workers.channel import Channel, Sending
+from failsoft.workers.log_channel import LogChannel
+from failsoft.workers.mail_channel import MailChannel
+from failsoft.workers.pagerduty_channel import PagerDutyChannel
+from failsoft.workers.slack_channel import SlackChannel
+from failsoft.workers.webhook_channel import WebhookChannel
 
 logger = logging.getLogger(__name__)
 
 GIVE_UP = 24 * 3600.0  # seconds of failing deliveries, about; the review stays listed all the same
-BATCH = 10  # taken one at a time: a lease must outlast one delivery
-CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]+")
-MAX_TEXT = 1_500  # characters of the source text that a notice shows
+BATCH = 10  # delivered side by side, so that a slow receiver holds up no alert
+SHARE = 0.9  # of a lease: nobody else takes a message while it is being delivered
+CHANNELS: Mapping[str, Channel] = {
+    "apprise": AppriseChannel(),
+    "email": MailChannel(),
+    "log": LogChannel(),
+    "pagerduty": PagerDutyChannel(),
+    "slack": SlackChannel(),
+    "webhook": WebhookChannel(),
+}
+
+
+class OvertakenError(PermanentError):
+    """The question was answered, or nobody asks it any more, before it was told."""
 
 
 class OutboxWorker:
-    """Channels are `slack:#channel` and `log:name`; another one is given up, with its reason."""
+    """A channel that is not known is given up, with its reason; a missing setting may come."""
 
     def __init__(self, store: Store, services: Services) -> None:
         self.store = store
         self.services = services
+        self.lease = services.settings.timing.outbox_lease
 
     async def deliver(self) -> int:
         """Deliver what is due; return how many messages were taken."""
         try:
-            for number in range(BATCH):
-                lease = self.services.settings.timing.outbox_lease
-                messages = await self.store.outbox.take(1, lease)
-                if not messages:
-                    return number
-                await self._deliver(messages[0])
+            messages = await self.store.outbox.take(BATCH, self.lease)
         except UnavailableError as error:
             logger.warning("no delivery: %s", error)
             return 0
-        return BATCH
+        await asyncio.gather(*(self._attempt(message) for message in messages))
+        return len(messages)
+
+    async def _attempt(self, message: Message) -> None:
+        try:
+            await self._deliver(message)
+        except UnavailableError as error:  # the lease ends, and it comes again
+            logger.warning("nothing is known of a delivery to %s: %s", message.channel, error)
 
     async def _deliver(self, message: Message) -> None:
-        scheme, _, target = message.channel.partition(":")
         try:
-            await self._send(message, scheme, target)
-            await self.store.outbox.done(message)
+            async with asyncio.timeout(self.lease * SHARE):
+                place = await self._send(message)
+            await self.store.outbox.done(message, place)
         except ConfigurationError as error:  # another worker may be set up, or this one later
             await self._later(message, TransientError(str(error)))
-        except PermanentError as error:
+        except OvertakenError as error:
             await self.store.outbox.give_up(message, str(error))
-            logger.error("not delivered to %s: %s", message.channel, error)  # noqa: TRY400
+        except (PermanentError, UsageError) as error:
+            await self._give_up(message, error)
         except TransientError as error:
             await self._later(message, error)
         except UnavailableError:
             raise
+        except TimeoutError:
+            await self._later(message, TransientError("not delivered within its lease"))
         except Exception as error:  # noqa: BLE001  # one message must not end the worker
             await self._later(message, TransientError(describe(error)))
 
-    async def _send(self, message: Message, scheme: str, target: str) -> None:
-        match scheme:
-            case "slack":
-                await self._slack(message, target)
-            case "log":
-                logger.warning("%s: %s", target, _text(message.body))
-            case _:
-                raise PermanentError(f"there is no channel {message.channel!r}")
+    async def _send(self, message: Message) -> JSONObject | None:
+        """Deliver a message; return its place, if it can be changed there."""
+        scheme, _, target = message.channel.partition(":")
+        channel = CHANNELS.get(scheme)
+        if channel is None:
+            raise PermanentError(f"there is no channel {message.channel!r}")
+        sending = Sending(
+            services=self.services, outbox=self.store.outbox, message=message, target=target
+        )
+        review_id, notice = str(message.body.get("review_id")), message.body.get("notice")
+        match message.body.get("kind"):
+            case "review":
+                return await self._tell(channel, sending, review_id)
+            case "review-changed" if isinstance(notice, int):
+                await self._change(channel, sending, review_id, notice)
+                return None
+            case kind:
+                raise PermanentError(f"nobody delivers messages of the kind {kind!r}")
+
+    async def _tell(self, channel: Channel, sending: Sending, review_id: str) -> JSONObject | None:
+        """Tell the question; what it becomes meanwhile comes as a message of its own."""
+        review = await self.store.reviews.get(review_id)
+        if sending.message.attempts > 1:
+            found = await channel.find(sending, review)
+            if found is not None:
+                return found
+        if review.state is not ReviewState.OPEN:
+            raise OvertakenError(f"the review is {review.state} already")
+        return await channel.tell(sending, review)
+
+    async def _change(
+        self, channel: Channel, sending: Sending, review_id: str, notice: int
+    ) -> None:
+        """Change what stands there until it shows the review as it is.
+
+        Two workers may do so at once: each looks again after its own change, so that the last
+        change is of the last state.
+        """
+        under_way, place = await self.store.outbox.place(notice)
+        if under_way:
+            raise TransientError("the notice that it changes is still under way")
+        review = await self.store.reviews.get(review_id)
+        while True:
+            await channel.change(sending, review, place)
+            shown, review = review, await self.store.reviews.get(review_id)
+            if (review.state, review.level) == (shown.state, shown.level):
+                return
 
     async def _later(self, message: Message, error: TransientError) -> None:
         timing = self.services.settings.timing
         if message.attempts * timing.retry_cap > GIVE_UP:
-            await self.store.outbox.give_up(message, str(error))
-            logger.error("not delivered to %s: %s", message.channel, error)
+            await self._give_up(message, error)
             return
         wait = min(timing.retry_first * 2 ** min(message.attempts, 16), timing.retry_cap)
-        await self.store.outbox.failed(message, str(error), max(wait, error.retry_after))
+        reason = note_of(error)["reason"]
+        await self.store.outbox.failed(message, reason, max(wait, error.retry_after))
 
-    async def _slack(self, message: Message, channel: str) -> None:
-        """Look first when an earlier delivery may have arrived.
-
-        Slack takes a name to post to and an id to read from, so where the desk has only a name a
-        notice may come twice.
-        """
-        client = self.services.clients.get("slack")
-        if not isinstance(client, Slack):
-            raise ConfigurationError("Slack is not set up.")
-        operation, within = Slack.post, self.services.settings.timing.send
-        request: JSONObject = {"channel": channel, "text": _text(message.body)}
-        transaction_id = _transaction_id(message.idempotency_key)
-        key = operation.gate_key(request)
-        async with self.services.passing(key, within=within):
-            if message.attempts > 1 and CHANNEL_ID.fullmatch(channel):
-                found = await operation.find(client, request, transaction_id, {})
-                if isinstance(found, Found):
-                    return
-            outcome = await operation.send(client, request, transaction_id, within=within)
-        match outcome:
-            case Done():
-                return
-            case Failed(reason=reason):
-                raise PermanentError(reason)
-            case NotSent(reason=reason, retry_after=retry_after, rate_limited=True):
-                await self.services.cool(key, retry_after)
-                raise TransientError(reason, retry_after)
-            case _:
-                raise TransientError(outcome.reason, getattr(outcome, "retry_after", 0.0))
-
-
-def _transaction_id(key: str) -> str:
-    return b32encode(hashlib.sha256(key.encode()).digest())[:26].decode().lower()
-
-
-def _text(body: JSONObject) -> str:
-    """Show the source text and the request verbatim, quoted line by line, and how to answer.
-
-    Every line from outside stands behind a mark of its own, so that none can pass for ours.
-    """
-    review_id, allowed = body.get("review_id", ""), body.get("allowed", [])
-    choices = "|".join(str(choice) for choice in allowed) if isinstance(allowed, list) else ""
-    question = body.get("question", body)
-    asked = question if isinstance(question, dict) else {}
-    lines = [f"A question about a run ({asked.get('kind', '')}):", _quoted(asked.get("reason"))]
-    lines += ["The message:", _quoted(asked.get("text"))]
-    if asked.get("request"):
-        lines += ["What would be written:", _quoted(json.dumps(asked["request"], indent=1))]
-    lines += [f"Answer: failsoft reviews decide {review_id} --choice {choices}"]
-    return "\n".join(lines)
-
-
-def _quoted(value: JSON) -> str:
-    """Return text from outside as quoted lines in which nothing is a mention or a link."""
-    text = escape(str(value or "")[:MAX_TEXT]).replace("://", ":\u200b//")
-    return "\n".join(f"> {line}" for line in text.splitlines() or [""])
+    async def _give_up(
+        self, message: Message, error: TransientError | PermanentError | UsageError
+    ) -> None:
+        reason = note_of(error)["reason"]
+        await self.store.outbox.give_up(message, reason)
+        logger.error("not delivered to %s: %s", message.channel, reason)

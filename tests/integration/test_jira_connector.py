@@ -218,7 +218,7 @@ async def test_a_refused_token_is_named_by_its_setting_and_never_shown(sandbox: 
     assert isinstance(outcome, Failed)
     assert "FAILSOFT_JIRA_TOKEN" in outcome.reason
     with pytest.raises(RefusedError) as raised:
-        await jira.myself()
+        await jira.examine()
     assert "bad-token" not in f"{outcome!r} {raised.value!r} {jira!r} {jira.http!r} {vars(jira)!r}"
     await jira.close()
 
@@ -232,10 +232,6 @@ async def test_the_facts_of_a_project_are_its_types_and_components(jira: Jira) -
 async def test_a_project_that_is_not_there_is_refused(jira: Jira) -> None:
     with pytest.raises(RefusedError, match="NOPE"):
         await jira.project_facts("NOPE")
-
-
-async def test_the_account_is_told(jira: Jira) -> None:
-    assert (await jira.myself())["accountId"] == "acc-failsoft"
 
 
 @pytest.mark.parametrize("name", ["jira_base_url", "jira_email", "jira_token"])

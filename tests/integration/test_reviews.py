@@ -80,7 +80,10 @@ async def asked_about(store: Store, lease: Lease, state: EffectState) -> tuple[s
 
 
 async def keys(database: Database) -> list[str]:
-    rows = await database.all("SELECT idempotency_key AS key FROM outbox ORDER BY outbox_id")
+    rows = await database.all(
+        "SELECT idempotency_key AS key FROM outbox WHERE body->>'kind' = 'review' "
+        "ORDER BY outbox_id"
+    )
     return [row["key"] for row in rows]
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from failsoft.cli.doctor import Check, Health, examine
+from failsoft.cli.check import Check, Health
+from failsoft.cli.doctor import examine
 from failsoft.settings import load_settings
 
 SECRET = "a-secret-that-nobody-may-see"  # noqa: S105  # no real one
