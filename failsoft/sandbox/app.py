@@ -19,6 +19,7 @@ from failsoft.sandbox.control import Control
 from failsoft.sandbox.door import Door
 from failsoft.sandbox.jira_answers import guarded, nothing_here
 from failsoft.sandbox.services import SERVICES
+from failsoft.sandbox.slack_control import SlackControl
 from failsoft.sandbox.state import World
 
 MAX_BODY = 4 * 1024 * 1024
@@ -27,6 +28,7 @@ SHUTDOWN = 0.5  # seconds that held answers get at the end
 JIRA_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "serverInfo", jira_site.server_info),
     ("GET", "myself", jira_site.myself),
+    ("GET", "mypermissions", jira_site.permissions),
     ("GET", "field", jira_site.fields),
     ("GET", "project", jira_site.projects),
     ("GET", "project/search", jira_site.search_projects),
@@ -81,6 +83,7 @@ def build_app(door: Door, *, seed: int, lag: float) -> web.Application:
     """Return the application with all routes."""
     app = web.Application(client_max_size=MAX_BODY)
     app.add_routes(Control(door, seed=seed, lag=lag).routes())
+    app.add_routes(SlackControl(door).routes())
     app.add_routes(_services(door))
     return app
 

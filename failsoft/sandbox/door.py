@@ -40,6 +40,7 @@ class Door:
         """Start a new world; what is still on its way belongs to the old one."""
         for task in self._late:
             task.cancel()
+        self.world.sockets.close()
         self.world = World(self.clock, seed=seed, lag=lag)
 
     async def _enter(self, request: web.Request, handler: Handler) -> web.StreamResponse:

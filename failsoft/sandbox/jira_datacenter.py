@@ -116,6 +116,7 @@ def _user(call: Call, name: str) -> JSONObject:
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "serverInfo", server_info),
     ("GET", "myself", myself),
+    ("GET", "mypermissions", jira_site.all_permissions),
     ("GET", "field", as_it_is(jira_site.fields)),
     ("GET", "project", as_it_is(jira_site.projects)),
     ("GET", "project/{project}", as_it_is(jira_site.one_project)),

@@ -6,6 +6,7 @@ from failsoft.sandbox.issue_fields import person
 from failsoft.sandbox.jira_answers import JiraError, page_of
 from failsoft.sandbox.projects import SELF_ACCOUNT, Named, Project, load_site
 
+PERMISSIONS = ("BROWSE_PROJECTS", "CREATE_ISSUES", "ADD_COMMENTS", "ASSIGN_ISSUES", "EDIT_ISSUES")
 REQUIRED = ("project", "issuetype", "summary")
 FIELDS: dict[str, tuple[str, JSONObject]] = {
     "summary": ("Summary", {"type": "string", "system": "summary"}),
@@ -36,6 +37,21 @@ def server_info(call: Call) -> Answer:
 def myself(call: Call) -> Answer:
     url = _url(call, f"user?accountId={SELF_ACCOUNT}")
     return Answer(body={"self": url} | person(load_site(), SELF_ACCOUNT) | {"locale": "en_US"})
+
+
+def permissions(call: Call) -> Answer:
+    """Say which permissions the account has: all, of those that it asks for."""
+    wanted = call.query.get("permissions", "")
+    if not wanted:
+        raise JiraError(400, "The 'permissions' query parameter is required.")
+    if unknown := sorted({*wanted.split(",")} - {*PERMISSIONS}):
+        raise JiraError(400, f"Unrecognized permission: {unknown[0]}")
+    return Answer(body={"permissions": {name: _granted(name) for name in wanted.split(",")}})
+
+
+def all_permissions(_call: Call) -> Answer:
+    """Say it as Data Center does, which is asked for none by name."""
+    return Answer(body={"permissions": {name: _granted(name) for name in PERMISSIONS}})
 
 
 def projects(call: Call) -> Answer:
@@ -110,6 +126,17 @@ def fields(_call: Call) -> Answer:
         for key, (name, schema) in FIELDS.items()
     ]
     return Answer(body=shown)
+
+
+def _granted(name: str) -> JSONObject:
+    return {
+        "id": str(10 + PERMISSIONS.index(name)),
+        "key": name,
+        "name": name.replace("_", " ").capitalize(),
+        "type": "PROJECT",
+        "description": "",
+        "havePermission": True,
+    }
 
 
 def _project(call: Call) -> Project:

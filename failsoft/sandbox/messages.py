@@ -17,7 +17,7 @@ _TS = re.compile(r"\d+\.\d+")
 
 @dataclass(kw_only=True, slots=True)
 class Message:
-    """One message of the bot; `ts` is its id within the channel."""
+    """One message; `ts` is its id within the channel. Without a `user` it is the bot's."""
 
     channel: str
     ts: str
@@ -28,24 +28,28 @@ class Message:
     blocks: JSON = None
     edited_ts: str | None = None
     reactions: list[str] = field(default_factory=list)
+    user: str | None = None
+    more: JSONObject = field(default_factory=dict)  # what else a person's message holds
 
     def as_wire(self) -> JSONObject:
         """Return the message as Slack's methods show it, without its metadata."""
+        bots: JSONObject = {"bot_id": BOT, "app_id": APP}
         wire: JSONObject = {
             "type": "message",
-            "user": BOT_USER,
-            "bot_id": BOT,
-            "app_id": APP,
+            "user": self.user or BOT_USER,
+            **(self.more if self.user else bots),
             "team": TEAM,
             "text": self.text,
             "ts": self.ts,
         }
         if self.thread_ts:
-            wire |= {"thread_ts": self.thread_ts, "parent_user_id": BOT_USER}
+            wire["thread_ts"] = self.thread_ts
+            if self.user is None:
+                wire["parent_user_id"] = BOT_USER
         if self.blocks:
             wire["blocks"] = self.blocks
         if self.edited_ts:
-            wire["edited"] = {"user": BOT_USER, "ts": self.edited_ts}
+            wire["edited"] = {"user": self.user or BOT_USER, "ts": self.edited_ts}
         if self.reactions:
             wire["reactions"] = [
                 {"name": name, "users": [BOT_USER], "count": 1} for name in self.reactions
@@ -64,8 +68,8 @@ class Message:
 class MessageStore:
     """The messages of the bot and its reactions, in the order in which they were written.
 
-    People's messages are not simulated: a well-formed ts that nobody wrote here is taken as a
-    person's message from before the sandbox started, so that events need not be seeded.
+    People's messages need not be planted: a well-formed ts that nobody wrote here is taken as a
+    person's message from before the sandbox started. Those that are stand in the history.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -82,6 +86,11 @@ class MessageStore:
 
     def in_channel(self, channel: str) -> Iterator[Message]:
         return (message for (place, _), message in self._messages.items() if place == channel)
+
+    def find(self, ts: str, channel: str | None) -> Message | None:
+        """Return the message with that ts, in whatever channel when none is named."""
+        found = [one for one in self._messages.values() if one.ts == ts]
+        return next((one for one in found if channel in {None, one.channel}), None)
 
     def next_ts(self) -> str:
         """Return an id that no message has: the time in microseconds, always growing."""
@@ -100,7 +109,8 @@ class MessageStore:
 
     def as_json(self) -> JSONObject:
         return {
-            "messages": [message.as_json() for message in self._messages.values()],
+            "messages": [one.as_json() for one in self._messages.values() if one.user is None],
+            "people": [one.as_json() for one in self._messages.values() if one.user is not None],
             "reactions": [*self._reactions],
         }
 

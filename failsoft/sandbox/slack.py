@@ -19,10 +19,12 @@ from failsoft.sandbox.slack_arguments import (
     structure,
     text_of,
 )
+from failsoft.sandbox.slack_interactions import open_view, post_ephemeral
+from failsoft.sandbox.slack_socket import open_connection
 
 PREFIX = "/slack/api"
 MAX_PAGE = 999
-SCOPES = "channels:history,chat:write,reactions:write"
+SCOPES = "channels:history,chat:write,metadata.message:read,reactions:write"
 
 Method = Callable[[Call, Arguments], JSONObject]
 
@@ -162,12 +164,25 @@ def _replies(call: Call, given: Arguments) -> JSONObject:
 
 def _history(call: Call, given: Arguments) -> JSONObject:
     channel = channel_of(given)
-    top = [
-        one for one in call.world.messages.in_channel(channel) if one.thread_ts in {None, one.ts}
+    every = [*call.world.messages.in_channel(channel)]
+    top = sorted(
+        (one for one in every if one.thread_ts in {None, one.ts}), key=lambda one: _micros(one.ts)
+    )
+    shown = [
+        message.as_wire() | _opened_thread(message, every) | _shown_metadata(given, message)
+        for message in _window(given, top)
     ]
-    shown = [message.as_wire() | _shown_metadata(given, message) for message in _window(given, top)]
     page, following = _page(given, shown[::-1])
     return {"messages": [*page], "pin_count": 0, **following}
+
+
+def _opened_thread(root: Message, messages: Sequence[Message]) -> JSONObject:
+    """Return what the first message of a thread shows of it."""
+    replies = [one.ts for one in messages if one.thread_ts == root.ts != one.ts]
+    if not replies:
+        return {}
+    latest = max(replies, key=_micros)
+    return {"thread_ts": root.ts, "reply_count": len(replies), "latest_reply": latest}
 
 
 def _shown_metadata(given: Arguments, message: Message) -> JSONObject:
@@ -231,5 +246,8 @@ METHODS: dict[str, Method] = {
     "reactions.add": _react,
     "conversations.replies": _replies,
     "conversations.history": _history,
+    "chat.postEphemeral": post_ephemeral,
+    "views.open": open_view,
+    "apps.connections.open": open_connection,
 }
 READS = {"conversations.replies", "conversations.history"}
