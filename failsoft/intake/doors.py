@@ -19,9 +19,18 @@ SHOWN = 30  # characters of a kind that nobody knows
 
 # How a spec is written, and the class that reads it. The word before the first colon is the kind.
 DOORS = {
+    "slack-socket": "failsoft.intake.slack_socket:SocketDoor",
+    "slack-history[:TS]": "failsoft.intake.slack_history:HistoryDoor",
     "maildir:/path": "failsoft.intake.maildir:MaildirDoor",
+    "smtp:HOST:PORT": "failsoft.intake.smtp:SmtpDoor",
     "imap://USER@HOST:PORT/FOLDER": "failsoft.intake.imap:ImapDoor",
     "imaps://USER@HOST:PORT/FOLDER": "failsoft.intake.imap:ImapDoor",
+    "amqp://…": "failsoft.intake.rabbitmq:RabbitDoor",
+    "amqps://…": "failsoft.intake.rabbitmq:RabbitDoor",
+    "redis://…": "failsoft.intake.redis_stream:RedisDoor",
+    "rediss://…": "failsoft.intake.redis_stream:RedisDoor",
+    "sqs:QUEUE_URL": "failsoft.intake.sqs:SqsDoor",
+    "salesforce-cases:QUEUE": "failsoft.intake.salesforce_cases:CasesDoor",
 }
 
 
@@ -32,7 +41,7 @@ def open_door(spec: str, settings: Settings) -> Door:
         ConfigurationError: no such kind, a spec that its kind cannot read, or a missing setting.
         MissingExtraError: its package is not installed.
     """
-    homes = {form.partition(":")[0]: home for form, home in DOORS.items()}
+    homes = {form.partition(":")[0].rstrip("["): home for form, home in DOORS.items()}
     kind = spec.partition(":")[0]  # the rest may hold a password: it is never quoted
     if kind not in homes:
         known = ", ".join(DOORS)

@@ -12,8 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from typing_extensions import override
 
@@ -40,6 +41,7 @@ T = TypeVar("T")
 BATCH = 50  # mails between two stored cursors
 POLLS = 30  # of ours for one question to a server: once in 30 s; IDLE makes it shorter
 REFUSALS = 3  # after so many a mail is listed as one that the server does not give out
+TOKEN_FILE = "token-file"  # noqa: S105  # the name of an option
 PORTS = {"imap": 143, "imaps": 993}
 
 
@@ -87,8 +89,9 @@ class ImapDoor(Door):
                 stopping=stopping,
             )
             while not stopping.is_set():
-                await visit.take_new()
-                await visit.wait()
+                # Mail that came meanwhile was told already: IDLE would not tell it again.
+                if not await visit.take_new():
+                    await visit.wait()
         finally:
             closing = thread.submit(_close, opening)  # after whatever the thread still does
             thread.shutdown(wait=False)
@@ -106,8 +109,8 @@ class Visit:
     cursor: Cursor
     stopping: asyncio.Event
 
-    async def take_new(self) -> None:
-        """Take every mail above the cursor, and move the cursor behind what is durable."""
+    async def take_new(self) -> bool:
+        """Take every mail above the cursor, move the cursor behind; False when there was none."""
         uids = await self._call(self.mailbox.uids_after, await self._last())
         for first in range(0, len(uids), BATCH):
             taken = await self._take(uids[first : first + BATCH])
@@ -115,6 +118,7 @@ class Visit:
                 uid, validity = taken[-1], self.mailbox.uidvalidity
                 await self.cursor.store({"uidvalidity": validity, "uid": uid})
                 await self._call(self.mailbox.mark_seen, taken)
+        return bool(uids)
 
     async def wait(self) -> None:
         """Wait until mail came or the pause is over, and no longer than a poll for a stop."""
@@ -168,11 +172,11 @@ class Visit:
 
 
 def account_of(spec: str, settings: Settings) -> Account:
-    """Read `imap(s)://user@host:port/FOLDER`; the folder is INBOX where none is named.
+    """Read `imap(s)://user@host:port/FOLDER?token-file=/path`; the folder is INBOX without a name.
 
     Raises:
         ConfigurationError: it cannot be read, or it holds a password.
-        MissingSettingError: neither a password nor a token is set.
+        MissingSettingError: neither a password nor a token is set, and no file is named.
     """
     try:
         parts = urlsplit(spec)
@@ -182,11 +186,13 @@ def account_of(spec: str, settings: Settings) -> Account:
     if has_password:
         raise ConfigurationError("A door's address holds a password: set FAILSOFT_IMAP_PASSWORD.")
     user, folder = unquote(parts.username or ""), unquote(parts.path.lstrip("/")) or "INBOX"
-    if parts.scheme not in PORTS or not host or parts.query or parts.fragment:
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    file = options.pop(TOKEN_FILE, None)
+    if parts.scheme not in PORTS or not host or options or parts.fragment:
         raise ConfigurationError(_form("cannot be read"))
     if not user or not (user + folder).isprintable():
         raise ConfigurationError(_form("names no user" if not user else "cannot be read"))
-    if settings.imap_password is None and settings.imap_oauth_token is None:
+    if not (file or settings.imap_password or settings.imap_oauth_token):
         purpose = f"the password of {user}, or FAILSOFT_IMAP_OAUTH_TOKEN instead"
         raise MissingSettingError("FAILSOFT_IMAP_PASSWORD", purpose)
     return Account(
@@ -197,6 +203,7 @@ def account_of(spec: str, settings: Settings) -> Account:
         folder=folder,
         password=settings.imap_password,
         token=settings.imap_oauth_token,
+        token_file=Path(file).expanduser() if file else None,
     )
 
 

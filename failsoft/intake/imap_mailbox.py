@@ -5,8 +5,9 @@ import logging
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from imaplib import IMAP4
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # it comes with an extra
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 40 * 1024 * 1024  # of a mail; one byte more is asked for, which says that it is larger
+MAX_TOKEN = 16 * 1024  # bytes
 MAX_SAID = 200  # characters of what a server says
 SEEN = rb"\Seen"
 # RFC 5530: the server is in trouble, not the login.
@@ -30,7 +32,10 @@ PASSING = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """Where mail lies and who may read it; `token` (XOAUTH2) goes before `password`."""
+    """Where mail lies and who may read it; `token` (XOAUTH2) goes before `password`.
+
+    A token that somebody renews lies in `token_file`, and is read at each login.
+    """
 
     host: str
     port: int
@@ -39,6 +44,24 @@ class Account:
     folder: str
     password: SecretStr | None
     token: SecretStr | None
+    token_file: Path | None = None
+
+    def renewed(self) -> Self:
+        """Return the account with the token that lies in its file now.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or holds no token.
+        """
+        if self.token_file is None:
+            return self
+        try:
+            with self.token_file.open("rb") as file:
+                token = file.read(MAX_TOKEN).decode("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            token = ""
+        if not token or not token.isprintable():
+            raise ConfigurationError(f"{self.token_file} holds no token in one line.")
+        return replace(self, token=SecretStr(token))
 
     @property
     def secret(self) -> str:
@@ -46,8 +69,10 @@ class Account:
         return given.get_secret_value() if given else ""
 
     @property
-    def variable(self) -> str:
-        """The variable that the secret came from."""
+    def origin(self) -> str:
+        """Where the secret came from."""
+        if self.token_file:
+            return str(self.token_file)
         return "FAILSOFT_IMAP_OAUTH_TOKEN" if self.token else "FAILSOFT_IMAP_PASSWORD"
 
 
@@ -66,8 +91,9 @@ class Mailbox:
 
         Raises:
             ConfigurationError: no safe connection, no such login, or no such folder.
-            UnavailableError: the server is away.
+            UnavailableError: the server is away, or takes the token no more that is being renewed.
         """
+        account = account.renewed()
         # Only here: it comes with an extra.
         from imapclient import IMAPClient, SocketTimeout  # noqa: PLC0415
 
@@ -178,11 +204,12 @@ class Mailbox:
             raise
         except IMAP4.error as error:
             said = _said(error, account)
-            if any(code in said.upper() for code in PASSING):
-                raise UnavailableError(f"{account.host}: {said}") from None
+            if account.token_file or any(code in said.upper() for code in PASSING):
+                raise UnavailableError(
+                    f"{account.host} puts off the login with {account.origin}: {said}"
+                ) from None
             raise ConfigurationError(
-                f"{account.host} refuses the login of {account.user} with"
-                f" {account.variable}: {said}"
+                f"{account.host} refuses the login of {account.user} with {account.origin}: {said}"
             ) from None
 
     def _select(self) -> None:

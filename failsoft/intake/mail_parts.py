@@ -147,10 +147,9 @@ def _delimiters(part: Part, mark: bytes, allowance: Allowance) -> Iterator[tuple
     The line end before a delimiter belongs to it.
     """
     raw, end = part.raw, part.end
-    at = part.start if raw.startswith(mark, part.start, end) else -1
-    while True:
-        if at < 0:
-            return
+    first = raw.startswith(mark, part.start, end)
+    at = part.start if first else raw.find(b"\n" + mark, part.start, end) + 1 or -1
+    while at >= 0:
         tail = raw[at + len(mark) : min(end, at + len(mark) + TAIL)]
         line, ended, _ = tail.partition(b"\n")
         if line.strip() in {b"", b"--"} and (ended or len(tail) < TAIL):

@@ -13,6 +13,7 @@ BULK = frozenset({"bulk", "junk", "list", "auto_reply"})
 MACHINES = ("x-autoreply", "x-autorespond")
 SUPPRESSED = frozenset({"all", "oof", "autoreply"})
 
+_ENDS = re.compile(r"[;(]")  # a parameter or a comment follows
 _DAEMON = re.compile(r"(?:mailer-daemon|mail-daemon)@.*", re.IGNORECASE)
 _NOBODY = re.compile(r"(?:no|do-?not|donot)[-_.]?reply(?:[-_.+].*)?@.*", re.IGNORECASE)
 
@@ -57,7 +58,7 @@ def _is_report(headers: Headers, kind: str) -> bool:
 
 
 def _is_automatic(headers: Headers) -> bool:
-    said = [value.partition(";")[0].strip().lower() for value in headers.every("auto-submitted")]
+    said = [_ENDS.split(value)[0].strip().lower() for value in headers.every("auto-submitted")]
     if any(each not in {"", "no"} for each in said):
         return True
     return any(value.strip().lower() != "no" for name in MACHINES for value in headers.every(name))
