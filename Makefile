@@ -21,7 +21,7 @@ format: ## Rewrite the code in the house style
 lint: ## Format, rules and spelling
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/codespell --ignore-words-list technik,selekt,paket,objet,donot,mot agents checkpoints failsoft graphs nodes tests docs *.md
+	$(BIN)/codespell --skip '*.jsonl' --ignore-words-list technik,selekt,paket,objet,donot,mot,createable,scrip,caf agents checkpoints failsoft graphs nodes tests docs *.md
 types: ## mypy, strict
 	$(BIN)/mypy
 layers: ## Each layer imports only the layers below it
@@ -32,8 +32,10 @@ test-langgraph-dev: ## `langgraph dev` serves the shipped agent: an environment 
 	test -x .venv-langgraph-dev/bin/python || python3 -m venv .venv-langgraph-dev
 	.venv-langgraph-dev/bin/python -m pip install --quiet --editable '.[demo]' 'langgraph-cli[inmem]' pytest-timeout pytest-randomly pytest-xdist
 	.venv-langgraph-dev/bin/pytest tests/acceptance/test_langgraph_dev.py
-soak: install ## The long proofs: 300 messages, five seeds
-	for seed in 1 2 3 4 5; do $(BIN)/failsoft demo --messages 300 --seed $$seed --json || exit 1; done
+soak: install ## The long proofs: 500 events by every door, 300 messages of both agents, five seeds
+	FAILSOFT_TEST_EVENTS=500 $(BIN)/pytest tests/acceptance/test_every_door.py
+	for seed in 1 2 3 4 5; do for agent in slack-jira email-salesforce; do \
+	$(BIN)/failsoft demo $$agent --messages 300 --seed $$seed --json || exit 1; done; done
 cover: install ## Which lines no test of this process reached
 	$(BIN)/pytest --numprocesses $(TESTS_AT_ONCE) --cov
 build: install ## Wheel and sdist, with the locked setuptools

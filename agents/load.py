@@ -12,7 +12,11 @@ from failsoft.errors import FailsoftError, UnknownAgentError
 from failsoft.graphs.resilient_graph import ResilientGraph
 from failsoft.nodes.failures import describe
 
-SHIPPED = {"slack-jira": "failsoft.agents.slack_jira.graph:graph"}
+SHIPPED = {
+    "slack-jira": "failsoft.agents.slack_jira.graph:graph",
+    "email-salesforce": "failsoft.agents.email_salesforce.graph:graph",
+    "email-to-case": "failsoft.agents.email_salesforce.graph:routing_graph",
+}
 
 
 def load_graph(name: str) -> ResilientGraph:

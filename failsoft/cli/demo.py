@@ -1,23 +1,27 @@
-"""failsoft demo: sixty Slack messages become Jira tickets while everything breaks."""
+"""failsoft demo: sixty messages become tickets, or mails cases, while everything breaks."""
 
 import asyncio
 import json
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from failsoft.cli.demo_deliveries import FEWEST
 from failsoft.cli.demo_progress import Progress
+from failsoft.cli.demo_samples import FEWEST
+from failsoft.cli.demo_scenario import AGENTS, scenario_of
 from failsoft.errors import UsageError
 
 if TYPE_CHECKING:
-    from failsoft.cli.demo_stage import Stage
     from failsoft.cli.demo_summary import Summary
+
+SLACK = "slack-jira"
 
 
 @click.command("demo")
+@click.argument("agent", type=click.Choice(list(AGENTS)), default=SLACK, metavar="[AGENT]")
 @click.option(
     "--messages", type=click.IntRange(FEWEST), default=60, show_default=True, help="How many."
 )
@@ -25,92 +29,51 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(1), default=2, show_default=True, help="Worker processes."
 )
-@click.option("--naive", is_flag=True, help="The same through a plain LangGraph graph instead.")
+@click.option("--naive", is_flag=True, help="Slack's through a plain LangGraph graph instead.")
 @click.option("--keep", is_flag=True, help="Keep the database, to look at runs and reviews.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def command(
-    messages: int, seed: int, workers: int, *, naive: bool, keep: bool, as_json: bool
+    agent: str, messages: int, seed: int, workers: int, *, naive: bool, keep: bool, as_json: bool
 ) -> None:
-    """Sixty Slack messages become Jira tickets while everything breaks.
+    """Sixty messages become tickets or cases while everything breaks.
 
-    The model answers broken JSON, Jira answers 500 and 429 and drops connections after it has
-    created the ticket, and workers are killed -9. The tickets are counted in the simulated Jira.
+    AGENT is slack-jira, the default, or email-salesforce: Slack messages become Jira tickets, or
+    mails become Salesforce cases. The model answers broken JSON; Jira, Salesforce and SMTP answer
+    errors and drop connections after they have done what they were asked for; workers are
+    killed -9. The tickets and cases are counted in the simulated Jira and Salesforce.
     Exit code 0: no duplicate, nothing lost, nothing dead, and every audit chain verifies.
 
     The database is a private one; with FAILSOFT_DSN set it is that one, which must hold no runs of
-    slack-jira yet.
+    the agent yet.
     """
-    from failsoft.cli.demo_stage import build_stage  # noqa: PLC0415  # heavy: not for --help
+    from failsoft.cli.demo_play import perform  # noqa: PLC0415  # heavy: not for --help
+    from failsoft.cli.demo_script import Script  # noqa: PLC0415  # likewise
+    from failsoft.cli.demo_stage import build_stage  # noqa: PLC0415  # likewise
 
+    if naive and agent != SLACK:
+        raise UsageError(f"--naive plays {SLACK} only: there is no plain graph of {agent}.")
     # As Ctrl-C: a demo that just ended would leave its workers behind.
     signal.signal(signal.SIGTERM, _stop)
     progress = Progress()
-    progress.say("setting up Postgres, Slack, Jira and a model")
+    progress.say("setting up Postgres, the outside world and a model")
     with build_stage(seed=seed, keep=keep, own_database=naive) as stage:
+        script = Script.write(scenario_of(agent), messages, seed)
         if naive:
-            from failsoft.cli.demo_naive import perform_naive  # noqa: PLC0415
+            from failsoft.cli.demo_naive import perform_naive  # noqa: PLC0415  # likewise
 
-            control = asyncio.run(perform_naive(messages, seed, stage, progress))
-            progress.end()
-            click.echo(json.dumps(control.to_json()) if as_json else "\n".join(control.lines()))
+            control = asyncio.run(perform_naive(script, stage, progress))
+            _tell(control.to_json() if as_json else control.lines(), progress)
             return
-        summary = asyncio.run(perform(messages, seed, workers, stage, progress))
-    progress.end()
-    if as_json:
-        click.echo(json.dumps(summary.to_json(), sort_keys=True))
-    else:
-        click.echo("\n".join([*summary.lines(), *_how_to_look(summary, keep=keep)]))
+        summary = asyncio.run(perform(script, workers, stage, progress))
+    lines = [*summary.lines(), *_how_to_look(summary, keep=keep)]
+    _tell(summary.to_json() if as_json else lines, progress)
     sys.exit(0 if summary.well else 1)
 
 
-async def perform(
-    messages: int, seed: int, workers: int, stage: "Stage", progress: Progress
-) -> "Summary":
-    """Play the whole demo on its stage.
-
-    Raises:
-        UsageError: the database at FAILSOFT_DSN holds runs of the agent.
-    """
-    from failsoft.agents.load import load_graph  # noqa: PLC0415
-    from failsoft.checkpoints.database import connect  # noqa: PLC0415
-    from failsoft.checkpoints.migrate import migrate  # noqa: PLC0415
-    from failsoft.cli.demo_play import AGENT, Play, Script  # noqa: PLC0415
-    from failsoft.cli.demo_stage import Whose  # noqa: PLC0415
-    from failsoft.cli.demo_workers import Crew  # noqa: PLC0415
-    from failsoft.cli.demo_world import World  # noqa: PLC0415
-    from failsoft.workers.assembly import assemble  # noqa: PLC0415
-
-    script = Script.write(messages, seed)
-    if stage.database is Whose.OURS:
-        await migrate(stage.dsn)
-    else:
-        progress.say("using the database at FAILSOFT_DSN")
-    crew = Crew(
-        command=["-m", "failsoft.cli.main", "worker", AGENT, "--with-parent"],
-        size=workers,
-        log=stage.home / "workers.log",
-    )
-    async with (
-        connect(stage.settings) as database,
-        assemble([load_graph(AGENT)], database, stage.settings) as parts,
-        World(stage.url) as world,
-    ):
-        if await parts.store.runs.list(agent=AGENT, limit=1):
-            raise UsageError(
-                f"The database at FAILSOFT_DSN holds runs of {AGENT}: unset FAILSOFT_DSN for a"
-                " private database, or name an empty one."
-            )
-        await world.set_faults(script.faults)
-        async with crew:
-            play = Play(
-                script=script,
-                stage=stage,
-                parts=parts,
-                world=world,
-                crew=crew,
-                progress=progress,
-            )
-            return await play.perform()
+def _tell(said: Mapping[str, object] | Sequence[str], progress: Progress) -> None:
+    progress.end()
+    as_json = isinstance(said, Mapping)
+    click.echo(json.dumps(said, sort_keys=True) if as_json else "\n".join(said))
 
 
 def _stop(_number: int, _frame: object) -> None:

@@ -1,6 +1,6 @@
 """What became of the demo's events, by our own tables; the counts come from the sandbox."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -11,11 +11,9 @@ from failsoft.checkpoints.ignored import listed
 from failsoft.checkpoints.reviews import Review
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
-from failsoft.cli.demo_deliveries import Delivery
-from failsoft.events import Ignored
+from failsoft.cli.demo_scenario import Expected, Fate
+from failsoft.cli.demo_tally import Tally
 from failsoft.graphs.runner import Runner
-from failsoft.intake.slack import normalise
-from failsoft.sandbox.messages import BOT
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -37,16 +35,24 @@ class Ledger:
     traces: Mapping[str, str]  # of the last attempt, by event key
     verified: int
 
-    def lost(self, keys: Mapping[str, str], tickets: Mapping[str, int]) -> list[str]:
-        """Return the events that left no mark; `keys` gives each event's nonce, "" for none."""
-        return [key for key, nonce in keys.items() if not self._kept(key, nonce, tickets)]
+    def lost(self, expected: Mapping[str, Expected], seen: Tally) -> list[str]:
+        """Return the events that left no mark where they belong."""
+        return [key for key, one in expected.items() if not self._kept(key, one, seen)]
 
-    def _kept(self, key: str, nonce: str, tickets: Mapping[str, int]) -> bool:
+    def joined_of(self, expected: Mapping[str, Expected], seen: Tally) -> list[str]:
+        """Return the events that stand where the event stands that they answer."""
+        joins = {key: one for key, one in expected.items() if one.fate is Fate.JOINED}
+        return [key for key, one in joins.items() if key in self.joined or one.nonce in seen.joined]
+
+    def _kept(self, key: str, one: Expected, seen: Tally) -> bool:
         """Say whether an event is where it belongs; a deletion that is listed excuses nothing."""
-        if not nonce:
+        if one.fate is Fate.LISTED:
             return key in self.ignored
-        asked = key in self.runs and self.runs[key]["run_id"] in self.reviews
-        return bool(tickets.get(nonce)) or asked or key in self.joined
+        if key in self.runs and self.runs[key]["run_id"] in self.reviews:
+            return True
+        if one.fate is Fate.JOINED:
+            return key in self.joined or one.nonce in seen.joined
+        return one.nonce in seen.made
 
     @property
     def unseen(self) -> set[str]:
@@ -60,12 +66,17 @@ class Ledger:
     @property
     def by_rules(self) -> list[str]:
         """The keys of the events that keyword rules classified."""
-        found = {key: state.get("classification", {}) for key, state in self.states.items()}
-        return [key for key, one in found.items() if one.get("source") == "keywords"]
+        return self._sorted_by("keywords")
+
+    @property
+    def by_nobody(self) -> list[str]:
+        """The keys of the events that went, unclassified, where people sort them."""
+        return self._sorted_by("nobody")
 
     @property
     def unclassified(self) -> int:
-        return sum(one.question.get("kind") == "unclassified" for one in self.reviews.values())
+        kinds = [one.question.get("kind") for one in self.reviews.values()]
+        return kinds.count("unclassified") + len(self.by_nobody)
 
     @property
     def asked(self) -> list[str]:
@@ -89,12 +100,18 @@ class Ledger:
 
     def told(self) -> list[dict[str, str]]:
         """Return what the model did not decide, each with its trace."""
-        hows = {"by rules": self.by_rules, "for a person": self.asked}
+        hows = {
+            "by rules": self.by_rules, "for a person": self.asked, "unclassified": self.by_nobody,
+        }  # fmt: skip
         return [
             {"how": how, "trace": self.traces.get(key, ""), "event": key, "text": self._text(key)}
             for how, keys in hows.items()
             for key in keys
         ]
+
+    def _sorted_by(self, source: str) -> list[str]:
+        found = {key: state.get("classification", {}) for key, state in self.states.items()}
+        return [key for key, one in found.items() if one.get("source") == source]
 
     def _text(self, key: str) -> str:
         line = " ".join(str(self.states[key].get("event", {}).get("text", "")).split())
@@ -107,16 +124,6 @@ class Ledger:
             record for state in self.states.values() for record in state.get("tool", {}).values()
         )
         return sum(record.get(field, 0) for record in records)
-
-
-def keys_of(deliveries: Sequence[Delivery]) -> dict[str, str]:
-    """Return the nonce of every event by its key: what was sent decides, not what was admitted."""
-    keys: dict[str, str] = {}
-    for delivery in deliveries:
-        event = normalise(delivery.payload, own_bot_id=BOT)
-        if not isinstance(event, Ignored) or event.key not in keys:
-            keys[event.key] = "" if isinstance(event, Ignored) else delivery.nonce
-    return keys
 
 
 async def read_ledger(agent: str, store: Store, runner: Runner) -> Ledger:

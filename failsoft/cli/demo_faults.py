@@ -5,7 +5,8 @@ after that, a late commit comes after at most 0.5 s, nobody asks to wait for mor
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from failsoft.parsing import JSON, JSONObject
 
@@ -14,6 +15,12 @@ SEARCH = "POST /jira/rest/api/3/search/jql"
 MODEL = "POST /v1/chat/completions"
 POST = "POST /slack/api/chat.postMessage"
 REACT = "POST /slack/api/reactions.add"
+CASE = "POST /salesforce/services/data/v66.0/sobjects/Case"
+EMAIL = "POST /salesforce/services/data/v66.0/sobjects/EmailMessage"
+FIND = "GET /salesforce/services/data/v66.0/sobjects/Case/Failsoft_Txn__c/*"
+QUEUES = "GET /salesforce/services/data/v66.0/query"
+LOGIN = "POST /salesforce/services/oauth2/token"
+SMTP = "SMTP DATA"
 SHARE = 0.4  # of the calls among which a route's faults are chosen
 
 WAIT: JSONObject = {"Retry-After": "1"}
@@ -50,6 +57,7 @@ WHEN_CLASSIFIED: tuple[JSONObject, ...] = (
     {"kind": "drop_before"},
     {"kind": "drop_after"},
     {"kind": "latency", "seconds": 0.5},
+    {"kind": "latency", "seconds": 1.9},  # longer than the demo waits for a model
 )
 WHEN_ANSWERED: tuple[JSONObject, ...] = (
     {"kind": "status", "status": 429, "headers": WAIT},
@@ -60,31 +68,73 @@ WHEN_ANSWERED: tuple[JSONObject, ...] = (
     {"kind": "malformed"},
 )
 WHEN_MARKED: tuple[JSONObject, ...] = ({"kind": "status", "status": 500}, {"kind": "drop_after"})
+LOCKED: JSONObject = {
+    "kind": "status",
+    "status": 400,
+    "body": [{"errorCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain exclusive access"}],
+}
+EXPIRED: JSONObject = {
+    "kind": "status",
+    "status": 401,
+    "body": [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}],
+}
+WHEN_ADDED: tuple[JSONObject, ...] = (
+    {"kind": "status", "status": 503},
+    {"kind": "status_after", "status": 502},
+    {"kind": "drop_after"},
+    {"kind": "late_commit", "seconds": 0.4},
+    LOCKED,
+)
+# No status after the mail was taken: a server that says "not taken" is sent the mail again.
+WHEN_THANKED: tuple[JSONObject, ...] = (
+    {"kind": "status", "status": 451},
+    {"kind": "drop_before"},
+    {"kind": "drop_after"},
+    {"kind": "late_commit", "seconds": 0.4},
+    {"kind": "malformed"},
+)
+WHEN_LOGGED_IN: tuple[JSONObject, ...] = ({"kind": "status", "status": 503},)
 
 
-def plan_faults(messages: int, rng: random.Random) -> list[JSONObject]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Harm:
+    """What goes wrong on the routes of a scenario.
+
+    Many of the first calls of a `spread` route are hit, of another one a call for each kind.
+    """
+
+    spread: Mapping[str, Sequence[JSONObject]]
+    first: Mapping[str, Sequence[JSONObject]]
+
+
+SLACK_JIRA = Harm(
+    spread={ISSUE: WHEN_CREATED, MODEL: WHEN_CLASSIFIED, POST: WHEN_ANSWERED},
+    first={REACT: WHEN_MARKED, SEARCH: WHEN_LOOKED_FOR},
+)
+EMAIL_SALESFORCE = Harm(
+    spread={
+        CASE: (*WHEN_CREATED, LOCKED), MODEL: WHEN_CLASSIFIED, EMAIL: WHEN_ADDED,
+        SMTP: WHEN_THANKED,
+    },
+    first={FIND: WHEN_LOOKED_FOR, LOGIN: WHEN_LOGGED_IN, QUEUES: (*WHEN_LOOKED_FOR, EXPIRED)},
+)  # fmt: skip
+
+
+def plan_faults(messages: int, harm: Harm, rng: random.Random) -> list[JSONObject]:
     """Return the faults for so many messages; each of them has happened when they are handled.
 
-    About three messages in five become a ticket at the least, so that the calls with a lower
-    number than half of the messages surely come.
+    About three messages in five become a ticket or case at the least, so that the calls with a
+    lower number than half of the messages surely come.
     """
     calls = messages // 2
-    return [
-        *_spread(ISSUE, WHEN_CREATED, calls, rng),
-        *_spread(MODEL, WHEN_CLASSIFIED, calls, rng),
-        *_spread(POST, WHEN_ANSWERED, calls, rng),
-        *_first(REACT, WHEN_MARKED),
-        *_first(SEARCH, WHEN_LOOKED_FOR),
-    ]
+    spread = (_spread(route, kinds, calls, rng) for route, kinds in harm.spread.items())
+    first = (_first(route, kinds) for route, kinds in harm.first.items())
+    return [fault for faults in (*spread, *first) for fault in faults]
 
 
-def hold(seconds: float) -> JSONObject:
+def hold(route: str, seconds: float) -> JSONObject:
     """Execute the next creation and keep its answer back: time to kill whoever waits for it."""
-    return {"match": ISSUE, "kind": "hold", "seconds": seconds, "times": 1}
-
-
-def kinds_of(faults: Sequence[JSONObject]) -> set[str]:
-    return {str(fault["kind"]) for fault in faults}
+    return {"match": route, "kind": "hold", "seconds": seconds, "times": 1}
 
 
 def _spread(

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from failsoft.checkpoints.effects import EffectState
 from failsoft.checkpoints.runs import RunState
 from failsoft.checkpoints.store import Store
 from failsoft.cli.demo_faults import hold
+from failsoft.cli.demo_scenario import Scenario, Seen
 from failsoft.cli.demo_workers import Crew
 from failsoft.cli.demo_world import World
 from failsoft.parsing import JSONObject
@@ -23,12 +25,13 @@ DRIVEN = 100  # runs at once, more than all workers drive
 class Killer:
     """Kills one worker at a time, when another one lives that will take its runs over."""
 
+    scenario: Scenario[Any]  # Any: it delivers nothing here
     crew: Crew
     store: Store
     world: World
     faults: Sequence[JSONObject]  # those in force besides
     rng: random.Random
-    at_worst: int = 0  # kills after Jira had created the ticket, before anybody had recorded that
+    at_worst: int = 0  # kills after a ticket or case was there, before anybody had recorded that
 
     async def strike(self) -> bool:
         """Kill one worker that drives runs; False when there was no moment for it in time."""
@@ -57,21 +60,24 @@ class Killer:
             await asyncio.sleep(POLL)
 
     async def _at_worst(self) -> None:
-        """Kill the worker that waits for an answer about a ticket that is there already."""
+        """Kill the worker that waits for an answer about what is there already."""
         while True:
-            held = await hold_one(self.world, self.faults)
-            pid = await self._driver_of(transaction_of(held)) if held else None
-            if pid is not None:
+            seen = await hold_one(self.scenario, self.world, self.faults)
+            there = {one.transaction_id for one in seen.made} if seen else set[str]()
+            if (pid := await self._driver_of(there)) is not None:
                 self.crew.kill(pid)
                 self.at_worst += 1
                 return
 
-    async def _driver_of(self, transaction_id: str) -> int | None:
-        """Return the process that drives the run of a write."""
+    async def _driver_of(self, there: set[str]) -> int | None:
+        """Return the process that waits for an answer about one of the writes that are there."""
         for pid, runs in (await self._driven()).items():
             for run_no in runs:
                 effects = await self.store.effects.of_run(run_no)
-                if any(effect.transaction_id == transaction_id for effect in effects):
+                waited = {
+                    one.transaction_id for one in effects if one.state is EffectState.IN_FLIGHT
+                }
+                if waited & there:
                     return pid
         return None
 
@@ -91,19 +97,19 @@ class Killer:
         return {worker: pid for worker, pid in pids.items() if pid in self.crew.pids}
 
 
-async def hold_one(world: World, faults: Sequence[JSONObject]) -> dict[str, Any] | None:
-    """Return the next created ticket while its answer is kept back; None: it was not created."""
+async def hold_one(
+    scenario: Scenario[Any],  # Any: it delivers nothing here
+    world: World,
+    faults: Sequence[JSONObject],
+) -> Seen | None:
+    """Return what is there while the answer to the next creation is kept back.
+
+    None: that one created nothing, as other faults would have it.
+    """
     before = (await world.occurred()).get("hold", 0)
-    await world.set_faults([*faults, hold(HELD)])
+    await world.set_faults([*faults, hold(scenario.creation, HELD)])
     while (await world.occurred()).get("hold", 0) == before:  # noqa: ASYNC110  # in the sandbox
         await asyncio.sleep(POLL)
     state = await world.state()
     held = [one for one in state["requests"] if "hold" in one["faults"]][-1]
-    issues: list[dict[str, Any]] = state["jira"]["issues"]
-    return next((one for one in issues if one["ordinal"] == held["ordinal"]), None)
-
-
-def transaction_of(issue: dict[str, Any]) -> str:
-    """Return the transaction id that a ticket carries as its label."""
-    found = (label[3:] for label in issue["labels"] if label.startswith("fs-"))
-    return next(found, "")
+    return scenario.seen(state) if held["executed"] else None

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from failsoft.cli.demo_account import keys_of
 from failsoft.cli.demo_faults import ISSUE
 from failsoft.cli.demo_kills import hold_one
-from failsoft.cli.demo_play import LIMIT, Script
+from failsoft.cli.demo_play import LIMIT
 from failsoft.cli.demo_progress import Progress
+from failsoft.cli.demo_scenario import Fate
+from failsoft.cli.demo_script import Script
 from failsoft.cli.demo_stage import Stage
-from failsoft.cli.demo_summary import line, tally
+from failsoft.cli.demo_summary import line
+from failsoft.cli.demo_tally import tally
 from failsoft.cli.demo_workers import Crew
 from failsoft.cli.demo_world import World
 
@@ -60,9 +62,8 @@ class Control:
         ]
 
 
-async def perform_naive(messages: int, seed: int, stage: Stage, progress: Progress) -> Control:
-    """Play the script against one plain worker, which is killed and started again likewise."""
-    script = Script.write(messages, seed)
+async def perform_naive(script: Script, stage: Stage, progress: Progress) -> Control:
+    """Play Slack's script against one plain worker, killed and started again likewise."""
     file = stage.home / "deliveries.json"
     file.write_text(json.dumps([one.payload for one in script.deliveries]), encoding="utf-8")
     crew = Crew(
@@ -82,18 +83,17 @@ async def perform_naive(messages: int, seed: int, stage: Stage, progress: Progre
 def _count(
     script: Script, state: Mapping[str, Any], kills: int, seconds: float, *, rested: bool
 ) -> Control:
-    keys = keys_of(script.deliveries)
-    nonces = {nonce for nonce in keys.values() if nonce}
-    joins = {one.nonce for one in script.messages if one.sample.kind in {"reply", "thanks"}}
-    seen = tally(state, nonces, script.faults)
+    expected = script.scenario.expected(script.deliveries)
+    seen = tally(script.scenario, state, expected, script.faults)
+    own = {one.nonce for one in expected.values() if one.fate is Fate.OWN}
     return Control(
-        messages=len(script.messages),
-        events=len(keys),
+        messages=script.messages,
+        events=len(expected),
         deliveries=len(script.deliveries),
-        tickets=sum(seen.tickets.values()),
+        tickets=sum(seen.made.values()),
         duplicates=seen.duplicates,
         duplicates_of_thread=_by_thread(state),
-        lost=len(nonces - joins - seen.tickets.keys()),
+        lost=len(own - seen.made.keys()),
         kills=kills,
         faults=seen.faults,
         rested=rested,
@@ -132,9 +132,9 @@ async def _play(script: Script, crew: Crew, world: World, progress: Progress) ->
 async def _kill(script: Script, crew: Crew, world: World) -> None:
     """Kill between Jira's commit and the checkpoint, spread over the tickets."""
     for number in range(script.kills):
-        tickets = 1 + number * len(script.messages) // (2 * script.kills)
+        tickets = 1 + number * script.messages // (2 * script.kills)
         await world.executed(ISSUE, tickets, within=LIMIT)
-        while await hold_one(world, script.faults) is None:
+        while await hold_one(script.scenario, world, script.faults) is None:
             pass
         for pid in crew.pids:
             crew.kill(pid)

@@ -5,62 +5,69 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from failsoft.agents.load import load_graph
+from failsoft.checkpoints.database import connect
+from failsoft.checkpoints.migrate import migrate
 from failsoft.checkpoints.model_calls import MICROS
 from failsoft.checkpoints.store import Store
-from failsoft.cli.demo_account import keys_of, read_ledger
-from failsoft.cli.demo_deliveries import Delivery, Message, deliveries_of, write_messages
-from failsoft.cli.demo_faults import plan_faults
+from failsoft.cli.demo_account import read_ledger
 from failsoft.cli.demo_kills import Killer
 from failsoft.cli.demo_progress import Progress
-from failsoft.cli.demo_stage import Stage
-from failsoft.cli.demo_summary import Summary, tally
+from failsoft.cli.demo_scenario import Entrance
+from failsoft.cli.demo_script import Script
+from failsoft.cli.demo_stage import Stage, Whose
+from failsoft.cli.demo_summary import Summary
+from failsoft.cli.demo_tally import tally
 from failsoft.cli.demo_workers import Crew
 from failsoft.cli.demo_world import World
-from failsoft.errors import ConfigurationError
-from failsoft.intake.admission import Reception
-from failsoft.intake.slack import normalise
-from failsoft.parsing import JSONObject
-from failsoft.sandbox.messages import BOT
-from failsoft.workers.assembly import Parts
+from failsoft.errors import ConfigurationError, UsageError
+from failsoft.workers.assembly import Parts, assemble
 
-AGENT = "slack-jira"
 GAP = 0.03  # seconds between two deliveries
 POLL = 0.3  # seconds between two looks at whether everything rests
 LIMIT = 300.0  # seconds that a demo may take; more for more than 300 messages
-MESSAGES_A_KILL = 20
-MOST_KILLS = 10
 FAILED_STARTS = 5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Script:
-    """What is going to happen; everything in it follows from the seed."""
+async def perform(script: Script, workers: int, stage: Stage, progress: Progress) -> Summary:
+    """Play a script on its stage.
 
-    messages: Sequence[Message]
-    deliveries: Sequence[Delivery]
-    faults: Sequence[JSONObject]
-    kills: int
-    seed: int
+    Raises:
+        UsageError: the database at FAILSOFT_DSN holds runs of the agent.
+    """
+    agent = script.scenario.agent
+    if stage.database is Whose.OURS:
+        await migrate(stage.dsn)
+    else:
+        progress.say("using the database at FAILSOFT_DSN")
+    crew = Crew(
+        command=["-m", "failsoft.cli.main", "worker", agent, "--with-parent"],
+        size=workers,
+        log=stage.home / "workers.log",
+    )
+    async with (
+        connect(stage.settings) as database,
+        assemble([load_graph(agent)], database, stage.settings) as parts,
+        World(stage.url) as world,
+    ):
+        await _refuse_runs(agent, parts.store)
+        await world.set_faults(script.faults)
+        async with crew, script.scenario.entrance(stage, parts, world) as entrance:
+            play = Play(
+                script=script, stage=stage, parts=parts, world=world, crew=crew,
+                progress=progress, entrance=entrance,
+            )  # fmt: skip
+            return await play.perform()
 
-    @classmethod
-    def write(cls, messages: int, seed: int) -> "Script":
-        rng = random.Random(seed)
-        written = write_messages(messages, rng)
-        return cls(
-            messages=written,
-            deliveries=deliveries_of(written, rng),
-            faults=plan_faults(messages, rng),
-            kills=min(max(3, messages // MESSAGES_A_KILL), MOST_KILLS),
-            seed=seed,
+
+async def _refuse_runs(agent: str, store: Store) -> None:
+    if await store.runs.list(agent=agent, limit=1):
+        raise UsageError(
+            f"The database at FAILSOFT_DSN holds runs of {agent}: unset FAILSOFT_DSN for a"
+            " private database, or name an empty one."
         )
-
-    def waves(self) -> list[Sequence[Delivery]]:
-        """Cut the deliveries: a wave for each kill, and one for a kill that found no moment."""
-        size = -(-len(self.deliveries) // (self.kills + 1))
-        return [
-            self.deliveries[start : start + size] for start in range(0, len(self.deliveries), size)
-        ]
 
 
 @dataclass(kw_only=True)
@@ -73,11 +80,12 @@ class Play:
     world: World
     crew: Crew
     progress: Progress
+    entrance: Entrance[Any]  # Any: of the script's scenario
     killer: Killer = field(init=False)
-    delivered: int = 0
 
     def __post_init__(self) -> None:
         self.killer = Killer(
+            scenario=self.script.scenario,
             crew=self.crew,
             store=self.store,
             world=self.world,
@@ -92,7 +100,7 @@ class Play:
     async def perform(self) -> Summary:
         """Deliver, kill, wait until every run rests, and count."""
         started = time.monotonic()
-        rested = await self._before(max(LIMIT, len(self.script.messages)))
+        rested = await self._before(max(LIMIT, self.script.messages))
         return await self._count(time.monotonic() - started, rested=rested)
 
     async def _before(self, limit: float) -> bool:
@@ -111,29 +119,25 @@ class Play:
         return bool(first)
 
     async def _waves(self) -> None:
-        for wave in self.script.waves():
-            await self._wave(wave)
-        await self._rest()
+        for act in self.script.acts:
+            for wave in self.script.waves(act):
+                await self._wave(wave)
+            await self._rest()
 
-    async def _wave(self, wave: Sequence[Delivery]) -> None:
+    async def _wave(self, wave: Sequence[Any]) -> None:
         """Kill in the middle of the wave, when the worker of the last kill has been replaced."""
         striking: list[asyncio.Task[bool]] = []
         for place, delivery in enumerate(wave):
             if self.crew.kills < self.script.kills and place == len(wave) // 3:
                 await self.killer.wait_for_all()
                 striking.append(asyncio.create_task(self.killer.strike()))
-            await self._deliver(delivery)
+            await self.entrance.deliver(delivery)
             await asyncio.sleep(GAP)
         await asyncio.gather(*striking)
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        (graph,) = self.parts.graphs
-        event = normalise(delivery.payload, own_bot_id=BOT)
-        await Reception.of(graph, self.store.runs).admit(event)
-        self.delivered += 1
-
     async def _rest(self) -> None:
         """Wait until nothing is due, driven, or waiting for a time; twice seen is believed."""
+        await self.entrance.settle()
         quiet = 0
         while quiet < 2:
             await asyncio.sleep(POLL)
@@ -145,7 +149,7 @@ class Play:
     async def _watch(self) -> None:
         while True:
             self.progress.show(
-                f"{self.delivered}/{len(self.script.deliveries)} deliveries",
+                f"{len(self.entrance.delivered)}/{len(self.script.deliveries)} deliveries",
                 runs=await self.store.runs.counts(),
                 faults=sum((await self.world.occurred()).values()),
                 kills=self.crew.kills,
@@ -155,18 +159,21 @@ class Play:
             await asyncio.sleep(POLL)
 
     async def _count(self, seconds: float, *, rested: bool) -> Summary:
-        keys = keys_of(self.script.deliveries)
-        seen = tally(await self.world.state(), set(keys.values()), self.script.faults)
-        ledger = await read_ledger(AGENT, self.store, self.parts.runner)
+        scenario, delivered = self.script.scenario, self.entrance.delivered
+        expected = scenario.expected(delivered)
+        seen = tally(scenario, await self.world.state(), expected, self.script.faults)
+        ledger = await read_ledger(scenario.agent, self.store, self.parts.runner)
         spend = await self.store.model_calls.totals()
         return Summary(
             **seen.figures(),
             **ledger.figures(),
-            messages=len(self.script.messages),
-            events=len(keys),
-            deliveries=self.delivered,
-            ignored=len(ledger.unseen & keys.keys()),
-            lost=len(ledger.lost(keys, seen.tickets)),
+            words=scenario.words,
+            messages=self.script.messages,
+            events=len(expected),
+            deliveries=len(delivered),
+            ignored=len(ledger.unseen & expected.keys()),
+            joined=len(ledger.joined_of(expected, seen)),
+            lost=len(ledger.lost(expected, seen)),
             llm_calls=spend.answered + spend.unanswered,
             tokens=spend.tokens,
             usd=spend.micros / MICROS,

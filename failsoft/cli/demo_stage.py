@@ -16,8 +16,9 @@ from failsoft.errors import MissingExtraError
 from failsoft.sandbox.messages import BOT
 from failsoft.settings import Settings, load_settings
 
-NEEDED = ("aiohttp", "langchain_openai")
+NEEDED = ("aiohttp", "aiosmtpd", "aiosmtplib", "langchain_openai")
 LAG = 3.0  # seconds that Jira's search index stays behind
+MODEL_SECONDS = 1.5  # that a model may take: short, so that it can be too slow
 KEPT = ("FAILSOFT_LOG_LEVEL", "FAILSOFT_TRACE_URL_TEMPLATE", "FAILSOFT_CONCURRENCY")
 
 
@@ -83,6 +84,7 @@ def _environment(home: Path, place: Place, dsn: str) -> Iterator[None]:
             del os.environ[name]
     os.environ.update(variables(place.url, place.smtp))
     os.environ.update(FAILSOFT_HOME=str(home), FAILSOFT_DSN=dsn, FAILSOFT_SLACK_BOT_ID=BOT)
+    os.environ.update(FAILSOFT_TIMING__MODEL=str(MODEL_SECONDS))
     home.mkdir(parents=True, exist_ok=True)
     try:
         yield

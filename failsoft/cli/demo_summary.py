@@ -1,81 +1,27 @@
 """What the demo shows at its end: counted in the sandbox, held against the demo's own list."""
 
-import json
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from failsoft.cli.demo_faults import ISSUE
-from failsoft.parsing import JSONObject
+from failsoft.cli.demo_scenario import Words
 
 SHOWN = 20  # messages that the model did not decide
-NONCE = re.compile(r"zq[0-9a-f]{10}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tally:
-    """What stands in the outside world."""
-
-    tickets: Mapping[str, int]  # by nonce
-    answers: Mapping[str, int]  # by thread
-    faults: Mapping[str, int]  # by kind
-    faulty_creations: float  # share of the calls that create a ticket
-    faults_missed: int  # planned for calls that never came
-
-    @property
-    def duplicates(self) -> int:
-        return sum(number - 1 for number in self.tickets.values())
-
-    def figures(self) -> dict[str, Any]:
-        """Return the part of the summary that only the outside world knows."""
-        return {
-            "tickets": sum(self.tickets.values()),
-            "duplicates": self.duplicates,
-            "duplicate_answers": sum(number - 1 for number in self.answers.values()),
-            "faults": dict(self.faults),
-            "faults_missed": self.faults_missed,
-            "faulty_creations": round(self.faulty_creations, 3),
-        }
-
-
-def tally(state: Mapping[str, Any], nonces: set[str], faults: Sequence[JSONObject]) -> Tally:
-    """Count what the sandbox holds; a ticket belongs to the one nonce of ours that it carries."""
-    tickets: Counter[str] = Counter()
-    for issue in state["jira"]["issues"]:
-        tickets.update(nonces & set(NONCE.findall(json.dumps(issue["fields"]))))
-    messages = state["slack"]["messages"]
-    calls = Counter(f"{one['method']} {one['path']}" for one in state["requests"])
-    hit = [one["faults"] for one in state["requests"] if f"{one['method']} {one['path']}" == ISSUE]
-    return Tally(
-        tickets=tickets,
-        answers=Counter(
-            f"{one['channel']} {one['thread_ts']}" for one in messages if one.get("thread_ts")
-        ),
-        faults=state["faults"],
-        faulty_creations=sum(map(bool, hit)) / max(len(hit), 1),
-        faults_missed=sum(_missed(fault, calls) for fault in faults),
-    )
-
-
-def _missed(fault: JSONObject, calls: Mapping[str, int]) -> int:
-    """Count the calls that a fault was planned for and that were never made."""
-    nth = fault.get("nth")
-    arrived = calls.get(str(fault["match"]), 0)
-    return sum(int(str(one)) > arrived for one in nth) if isinstance(nth, list) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """The figures of one demo; `seconds` is wall time from the first worker's start."""
 
+    words: Words
     messages: int
     events: int
     deliveries: int
     ignored: int
+    joined: int
     runs: int
     tickets: int
+    cases: int
     duplicates: int
     lost: int
     dead: int
@@ -90,7 +36,9 @@ class Summary:
     usd: float
     kills: int
     kills_at_worst: int
+    answers: int
     duplicate_answers: int
+    wrong_answers: int
     faulty_creations: float
     faults_missed: int
     chains: str
@@ -104,28 +52,36 @@ class Summary:
     @property
     def well(self) -> bool:
         verified, _, all_ = self.chains.partition("/")
-        zeros = (self.duplicates, self.lost, self.dead, self.duplicate_answers)
+        answers = (self.duplicate_answers, self.wrong_answers)
+        zeros = (self.duplicates, self.lost, self.dead, *answers)
         return self.rested and not any(zeros) and verified == all_
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "words"}
 
     def lines(self) -> list[str]:
         """Return it as a person reads it."""
         faults = ", ".join(f"{kind} {number}" for kind, number in sorted(self.faults.items()))
-        came = f"{self.messages} Slack messages came in {self.deliveries} deliveries: {self.events}"
+        words, one = self.words, self.words.one
+        came = f"{self.messages} {words.came} came in {self.deliveries} deliveries"
         return [
-            f"\n{came} events, {self.ignored} of them ignored or joined to a thread's run.",
-            f"{self.runs} runs, {self.tickets} tickets in Jira.\n",
-            line("duplicates", self.duplicates, "tickets beyond one for each message"),
-            line("lost", self.lost, "neither a ticket, nor a question, nor listed as ignored"),
+            f"\n{came}: {self.events} events,",
+            f"{self.joined} of them answers that joined what they answer, {self.ignored} listed.",
+            f"{self.runs} runs, {self.tickets + self.cases} {words.made}.\n",
+            line("duplicates", self.duplicates, f"{words.counted} beyond one for each message"),
+            line("", self.duplicate_answers, f"of {self.answers} answers, beyond one for each"),
+            line("", self.wrong_answers, "answers to what nobody may answer"),
+            line("lost", self.lost, f"neither a {one}, nor a question, nor listed or joined"),
             line("dead", self.dead, "runs that cannot go on"),
-            line("for a person", self.waiting_human, f"{self.unclassified} of them unclassified"),
+            line("for a person", self.waiting_human, "questions that wait for an answer"),
+            line("unclassified", self.unclassified, "neither the model nor the rules could tell"),
             line("by rules", self.fallbacks, "the model was unsure, or gave no usable answer"),
             line("kill -9", self.kills, "workers with runs in flight"),
-            line("", self.kills_at_worst, "of them after Jira's commit, before our record"),
+            line(
+                "", self.kills_at_worst, f"of them after {words.system}'s commit, before our record"
+            ),
             line("faults", sum(self.faults.values()), faults),
-            line("", f"{self.faulty_creations:.0%}", "of the calls that create a ticket"),
+            line("", f"{self.faulty_creations:.0%}", f"of the calls that create a {one}"),
             line("retries", self.retries, "failed attempts that were made again"),
             line("sent again", self.resent, "writes, each proven not executed before"),
             line("model calls", self.llm_calls, f"{self.reprompts} re-prompts among them"),

@@ -10,9 +10,11 @@ import failsoft
 from failsoft.errors import FailsoftError
 
 COMMANDS = {
-    "demo": "Sixty Slack messages become Jira tickets while everything breaks.",
+    "demo": "Sixty messages become tickets or cases while everything breaks.",
     "run": "Handle one event with an agent, here and now.",
     "worker": "Drive the due runs of agents until stopped.",
+    "listen": "Open the doors of an agent: Slack, mail, queues.",
+    "serve": "Offer the HTTP doors: Slack, mail, answers of people.",
     "runs": "List, show, resume, cancel and replay runs.",
     "reviews": "List, show and answer the questions that wait for a person.",
     "dead": "List, retry and discard runs that cannot go on.",
@@ -20,7 +22,7 @@ COMMANDS = {
     "rules": "Propose, measure and change the keyword rules of an agent.",
     "graph": "Draw an agent's graph.",
     "new": "Make a package of your own agent that runs in the sandbox at once.",
-    "sandbox": "Run the simulated Slack, Jira and model on this machine.",
+    "sandbox": "Run the simulated outside world on this machine.",
     "db": "Look after the database: status, migrate, stop, url.",
     "doctor": "Check settings, database, connectors and routes.",
     "trace": "List and show the local traces of attempts.",

@@ -21,20 +21,29 @@ FILES = {
     "{name}/keywords.yaml": "keywords.yaml.txt",
     "tests/test_{name}.py": "test_agent.py.txt",
 }
+SHAPES = ("slack-jira", "email-salesforce")  # each is a folder of templates
 TAKEN = sys.stdlib_module_names | {"failsoft", "tests"}  # importing them would find another one
 
 
 @click.command("new")
 @click.argument("name")
+@click.option(
+    "--shape",
+    type=click.Choice(SHAPES),
+    default=SHAPES[0],
+    show_default=True,
+    help="What comes in and where it goes.",
+)
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Default: here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(name: str, folder: Path, *, as_json: bool) -> None:
+def command(name: str, shape: str, folder: Path, *, as_json: bool) -> None:
     """Make a package NAME with an agent of your own, and a test of it.
 
-    It classifies a message, has a tool with a second one behind it, and opens one Jira ticket. It
-    runs in the sandbox at once.
+    Of the shape slack-jira it classifies a message, has a tool with a second one behind it, and
+    opens one Jira ticket; of the shape email-salesforce it sorts a mail, opens one Salesforce case
+    and thanks the sender. Either runs in the sandbox at once.
     """
-    written = write(name, folder)
+    written = write(name, folder, shape)
     agent = f"{name}.graph:graph"
     if as_json:
         show_json({"agent": agent, "files": [str(path) for path in written]})
@@ -46,7 +55,7 @@ def command(name: str, folder: Path, *, as_json: bool) -> None:
     click.echo(f"Test it: {there}pytest tests/test_{name}.py")
 
 
-def write(name: str, folder: Path) -> list[Path]:
+def write(name: str, folder: Path, shape: str = SHAPES[0]) -> list[Path]:
     """Write the files, and return their paths.
 
     Raises:
@@ -57,7 +66,8 @@ def write(name: str, folder: Path) -> list[Path]:
     if name in TAKEN:
         raise UsageError(f"{name!r} is the name of another package: choose your own.")
     texts = {
-        folder / path.format(name=name): _filled(template, name) for path, template in FILES.items()
+        folder / path.format(name=name): _filled(shape, template, name)
+        for path, template in FILES.items()
     }
     for path in (folder / name, *texts):
         if path.exists():
@@ -71,7 +81,7 @@ def write(name: str, folder: Path) -> list[Path]:
     return list(texts)
 
 
-def _filled(template: str, name: str) -> str:
-    text = TEMPLATES.joinpath(template).read_text("utf-8")
+def _filled(shape: str, template: str, name: str) -> str:
+    text = TEMPLATES.joinpath(shape.replace("-", "_"), template).read_text("utf-8")
     dashed = PLACEHOLDER.replace("_", "-")
     return text.replace(PLACEHOLDER, name).replace(dashed, name.replace("_", "-"))

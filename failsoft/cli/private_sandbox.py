@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 MARK = "sandbox-only"  # a file in a home whose runs only ever knew a sandbox
 SUPPORT = "support@sandbox.example"
-REAL = ("FAILSOFT_MODEL", "FAILSOFT_JIRA_BASE_URL", "FAILSOFT_SLACK_TOKEN")
+REAL = (
+    "FAILSOFT_MODEL",
+    "FAILSOFT_JIRA_BASE_URL",
+    "FAILSOFT_SALESFORCE_INSTANCE_URL",
+    "FAILSOFT_SLACK_TOKEN",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +48,14 @@ def variables(url: str, smtp: int | None = None) -> dict[str, str]:
         "FAILSOFT_PROFILE": "sandbox",
         "FAILSOFT_SLACK_BASE_URL": f"{url}/slack/api/",
         "FAILSOFT_SLACK_TOKEN": "xoxb-sandbox",
+        "FAILSOFT_SLACK_APP_TOKEN": "xapp-sandbox",
+        "FAILSOFT_SLACK_SIGNING_SECRET": "sandbox-signing-secret",
         "FAILSOFT_JIRA_BASE_URL": f"{url}/jira",
         "FAILSOFT_JIRA_EMAIL": "bot@example.com",
         "FAILSOFT_JIRA_TOKEN": "sandbox-jira-token",
+        "FAILSOFT_SALESFORCE_INSTANCE_URL": f"{url}/salesforce",
+        "FAILSOFT_SALESFORCE_CLIENT_ID": "sandbox-app",
+        "FAILSOFT_SALESFORCE_CLIENT_SECRET": "sandbox-salesforce-secret",
         "FAILSOFT_MODEL": "openai:sandbox-keywords",
         "FAILSOFT_MODEL_BASE_URL": f"{url}/v1",
         "FAILSOFT_MODEL_API_KEY": "sandbox-model-key",
@@ -61,7 +71,7 @@ def variables(url: str, smtp: int | None = None) -> dict[str, str]:
 
 
 def nothing_real() -> bool:
-    """Tell whether no model, Jira or Slack is configured at all."""
+    """Tell whether no model, Jira, Salesforce or Slack is configured at all."""
     return not any(os.environ.get(name) for name in REAL)
 
 
@@ -112,14 +122,15 @@ def real_or_sandbox(say: Callable[[str], object]) -> Iterator[Settings]:
         return
     if os.environ.get("FAILSOFT_DSN"):
         raise ConfigurationError(
-            "FAILSOFT_DSN is set, but no model, Jira or Slack: set them (failsoft doctor names "
-            "them), or unset FAILSOFT_DSN to try the agent in a sandbox."
+            "FAILSOFT_DSN is set, but no model, Jira, Salesforce or Slack: set them (failsoft "
+            "doctor names them), or unset FAILSOFT_DSN to try the agent in a sandbox."
         )
     with sandbox_process() as place:
         before = dict(os.environ)
         os.environ.update(variables(place.url, place.smtp))
         say(
-            f"no model, Jira or Slack is configured: using a sandbox of this command at {place.url}"
+            "no model, Jira, Salesforce or Slack is configured: using a sandbox of this command at "
+            f"{place.url}"
         )
         try:
             yield load_settings()

@@ -31,10 +31,10 @@ from failsoft.errors import MissingExtraError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(port: int, seed: int, lag: float, *, as_json: bool) -> None:
-    """Run the simulated Slack, Jira, model, mail server and receivers on this machine until Ctrl-C.
+    """Run the simulated Slack, Jira, Salesforce, model, mail server and receivers until Ctrl-C.
 
-    Everything is in memory and gone at the end. It takes faults at /_sim/faults and tells at
-    /_sim/state what it really did.
+    Everything is in memory, on this machine, and gone at the end. It takes faults at /_sim/faults
+    and tells at /_sim/state what it really did.
     """
     if any(importlib.util.find_spec(name) is None for name in ("aiohttp", "aiosmtpd")):
         raise MissingExtraError("sandbox", "The sandbox")

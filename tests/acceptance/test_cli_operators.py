@@ -392,7 +392,8 @@ def test_the_doctor_finds_nothing_wrong_with_the_shipped_agent(desk: Desk) -> No
     report = desk.read("doctor", "slack-jira")
     assert report["well"] is True
     checked = {check["name"] for check in report["checks"] if check["health"] == "ok"}
-    assert {"home", "database", "slack", "jira", "model", "route outage"} <= checked
+    wanted = {"home", "database", "slack token", "jira account", "model", "route outage"}
+    assert wanted <= checked, checked
 
 
 @contextmanager

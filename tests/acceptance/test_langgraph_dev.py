@@ -62,17 +62,22 @@ def wait_until_up(client: httpx2.Client) -> None:
     pytest.fail("langgraph dev did not start")
 
 
+@pytest.mark.parametrize(
+    ("agent", "write", "field"),
+    [("slack-jira", "create_ticket", "project"), ("email-salesforce", "create_case", "queue")],
+)
 def test_it_serves_schemas_and_a_run_that_writes_nothing(
-    dev_server: httpx2.Client, sandbox: Any
+    dev_server: httpx2.Client, sandbox: Any, agent: str, write: str, field: str
 ) -> None:
-    (assistant,) = dev_server.post("/assistants/search", json={}).json()
+    (assistant,) = dev_server.post("/assistants/search", json={"graph_id": agent}).json()
     schemas = dev_server.get(f"/assistants/{assistant['assistant_id']}/schemas").json()
     assert "event" in schemas["input_schema"]["properties"]
     assert "classification" in schemas["state_schema"]["properties"]
-    text = "bug: the app crashes with an error"
+    text = "bug: the app crashes with an error 500"
     event = {"key": "dev:1", "source": "dev", "text": text}
     asked = {"assistant_id": assistant["assistant_id"], "input": {"event": event}}
     state = dev_server.post("/runs/wait", json=asked).raise_for_status().json()
     assert state["classification"]["source"] == "model"
-    assert state["tool"]["create_ticket"]["result"]["dry_run"]["project"]
-    assert sandbox.issues() == []
+    assert state["tool"][write]["result"]["dry_run"][field]
+    world = sandbox.state()
+    assert world["jira"]["issues"] == world["salesforce"]["cases"] == []

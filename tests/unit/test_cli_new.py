@@ -5,17 +5,32 @@ from pathlib import Path
 
 import pytest
 
-from failsoft.cli.new import FILES, TEMPLATES, write
+from failsoft.agents.load import load_graph
+from failsoft.cli.new import FILES, SHAPES, TEMPLATES, write
 from failsoft.errors import UsageError
 
 
-def test_the_scaffold_has_at_most_sixty_lines_of_python(tmp_path: Path) -> None:
-    python = [path for path in write("my_agent", tmp_path) if path.suffix == ".py"]
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_scaffold_has_at_most_sixty_lines_of_python(tmp_path: Path, shape: str) -> None:
+    python = [path for path in write("my_agent", tmp_path, shape) if path.suffix == ".py"]
     assert sum(len(path.read_text("utf-8").splitlines()) for path in python) <= 60
 
 
-def test_the_name_is_everywhere_where_the_template_says_my_agent(tmp_path: Path) -> None:
-    for path in write("parcel_desk", tmp_path):
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_scaffold_is_a_graph_that_compiles(
+    tmp_path: Path, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"scaffold_of_{shape.replace('-', '_')}"
+    write(name, tmp_path, shape)
+    monkeypatch.chdir(tmp_path)
+    assert load_graph(f"{name}.graph:graph").agent == name.replace("_", "-")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_name_is_everywhere_where_the_template_says_my_agent(
+    tmp_path: Path, shape: str
+) -> None:
+    for path in write("parcel_desk", tmp_path, shape):
         text = path.read_text("utf-8")
         assert "my_agent" not in text
         assert "my-agent" not in text
@@ -23,8 +38,10 @@ def test_the_name_is_everywhere_where_the_template_says_my_agent(tmp_path: Path)
             ast.parse(text)
 
 
-def test_every_template_is_used() -> None:
-    assert sorted(file.name for file in TEMPLATES.iterdir()) == sorted(FILES.values())
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_template_is_used(shape: str) -> None:
+    folder = TEMPLATES.joinpath(shape.replace("-", "_"))
+    assert sorted(file.name for file in folder.iterdir()) == sorted(FILES.values())
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from failsoft import errors
 
 def test_the_public_names_do_not_drift() -> None:
     assert failsoft.__all__ == [
-        "END", "START", "Budget", "Classify", "Event", "Jira", "JiraRoute", "Keywords",
-        "ResilientGraph", "Retry", "RunState", "Slack", "__version__", "hours",
+        "END", "START", "Budget", "CaseRoute", "Classify", "Event", "Jira", "JiraRoute",
+        "Keywords", "Mail", "PagerDuty", "Refusal", "Replies", "ResilientGraph", "Retry",
+        "RunState", "Salesforce", "Slack", "Webhook", "__version__", "hours",
     ]  # fmt: skip
 
 
