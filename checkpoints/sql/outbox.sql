@@ -1,9 +1,12 @@
 -- post: leave a message; the same key leaves one
 INSERT INTO outbox (idempotency_key, channel, body) VALUES (%(idempotency_key)s, %(channel)s, %(body)s) ON CONFLICT DO NOTHING;
 
--- take: lease what is due; the number of attempts fences what is written about it afterwards
-WITH due AS (
-  SELECT outbox_id FROM outbox WHERE due_at <= now() ORDER BY due_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+-- take: lease what is due, channel by channel in turn, so that one that is slow holds up no other; the number of attempts fences what is written about it afterwards
+WITH turns AS (
+  SELECT outbox_id, row_number() OVER (PARTITION BY channel ORDER BY attempts, due_at) AS turn FROM outbox WHERE due_at <= now()),
+due AS (
+  SELECT o.outbox_id FROM turns JOIN outbox o USING (outbox_id) WHERE o.due_at <= now()
+  ORDER BY turn, o.attempts, o.due_at LIMIT %(limit)s FOR NO KEY UPDATE OF o SKIP LOCKED)
 UPDATE outbox o SET due_at = now() + make_interval(secs => %(lease)s), attempts = o.attempts + 1
 FROM due WHERE o.outbox_id = due.outbox_id
 RETURNING o.outbox_id, o.idempotency_key, o.channel, o.body, o.attempts;

@@ -79,7 +79,7 @@ closed AS (
   FROM run WHERE v.run_no = run.run_no AND v.state = 'open' AND %(state)s IN ('done', 'cancelled') RETURNING v.run_no, v.review_id),
 change AS (
   INSERT INTO outbox (idempotency_key, run_no, channel, body)
-  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change FROM closed JOIN notices USING (run_no, review_id)
+  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change || '{"over": true}' FROM closed JOIN notices USING (run_no, review_id)
   ON CONFLICT DO NOTHING),
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
 SELECT run_no FROM run;
@@ -178,7 +178,7 @@ closed AS (
   FROM run WHERE v.run_no = run.run_no AND v.state = 'open' AND run.free RETURNING v.run_no, v.review_id),
 change AS (
   INSERT INTO outbox (idempotency_key, run_no, channel, body)
-  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change FROM closed JOIN notices USING (run_no, review_id)
+  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change || '{"over": true}' FROM closed JOIN notices USING (run_no, review_id)
   ON CONFLICT DO NOTHING),
 ev AS (
   INSERT INTO audit_event(run_no, seq, body, hash)
@@ -205,7 +205,7 @@ closed AS (
   FROM run WHERE v.run_no = run.run_no AND v.state = 'open' RETURNING v.run_no, v.review_id),
 change AS (
   INSERT INTO outbox (idempotency_key, run_no, channel, body)
-  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change FROM closed JOIN notices USING (run_no, review_id)
+  SELECT 'review:' || review_id || ':closed:' || outbox_id, run_no, channel, change || '{"over": true}' FROM closed JOIN notices USING (run_no, review_id)
   ON CONFLICT DO NOTHING),
 ev AS (INSERT INTO audit_event(run_no, seq, body, hash) SELECT run_no, audit_seq, %(body)s, audit_head FROM run)
 SELECT run_no FROM run;

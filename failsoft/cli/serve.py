@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 DRAIN = 35  # seconds that what is in hand gets at the end
+AT_ONCE = 200  # connections; whoever comes beyond is answered 503
 
 
 @click.command("serve")
@@ -82,7 +83,7 @@ def server_of(app: "Starlette") -> "uvicorn.Server":
 
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=DRAIN, proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN, proxy_headers=False, limit_concurrency=AT_ONCE,
     )  # fmt: skip
     return Server(config)
 

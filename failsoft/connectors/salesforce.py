@@ -35,7 +35,7 @@ from failsoft.connectors.salesforce_fields import (
     id_in,
     queue_of,
 )
-from failsoft.connectors.salesforce_login import TOKEN_PATH, Login, grant_of, instance_of
+from failsoft.connectors.salesforce_login import Login, LoginRefusedError, instance_of
 from failsoft.connectors.salesforce_session import Session
 from failsoft.errors import (
     InvalidDataError,
@@ -161,9 +161,7 @@ class Salesforce:
     def from_settings(cls, settings: Settings) -> Self:
         """Raise MissingSettingError for the first setting that has no value."""
         instance = instance_of(settings)
-        token_url = settings.salesforce_token_url or instance.rstrip("/") + TOKEN_PATH
-        login = Login(token_url, grant_of(settings), timing=settings.timing)
-        version = settings.salesforce_api_version
+        version, login = settings.salesforce_api_version, Login.from_settings(settings)
         session = Session(instance, login, version=version, timing=settings.timing)
         return cls(session, instance, txn_field=settings.salesforce_txn_field)
 
@@ -232,6 +230,8 @@ class Salesforce:
         except TransientError as error:
             limited = isinstance(error, RateLimitedError)
             return NotSent(reason=str(error), retry_after=error.retry_after, rate_limited=limited)
+        except LoginRefusedError as error:
+            return NotSent(reason=str(error))
         except PermanentError as error:
             return Failed(reason=str(error))
 
@@ -289,6 +289,8 @@ class Salesforce:
             return Unknown(reason=f"{what}: it seems to be there already: {error}")
         if isinstance(known, Found):
             return Done(external_id=known.external_id, response=known.response)
+        if any(self.txn_field in one.message for one in complaints(sent)):
+            return Unknown(reason=f"{what}: it is there already, and we may not see it")
         return self.session.sorted(sent, what)
 
     def _reference(self, kind: str, record_id: str, number: str) -> JSONObject:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from failsoft.connectors.answers import MAX_REASON, judge, read
-from failsoft.connectors.contract import Failed, NotSent, Outcome, Unknown
+from failsoft.connectors.contract import NotSent, Outcome, Unknown
 from failsoft.errors import InvalidDataError, RateLimitedError
 from failsoft.http import Response
 from failsoft.parsing import JSON, JSONObject
@@ -61,7 +61,7 @@ def outcome_of(response: Response, what: str, *, cap: float, now: float) -> Outc
     if codes & LATER:
         return NotSent(reason=reason, retry_after=min(FIRST, cap))
     if response.status == 401 and STALE_TOKEN in codes:
-        return Failed(reason=reason)
+        return NotSent(reason=reason)
     if "SERVER_UNAVAILABLE" in codes:
         return Unknown(reason=reason)
     return judge(response, what, detail(response), now=now)

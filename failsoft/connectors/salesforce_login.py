@@ -6,7 +6,7 @@ Both belong to an External Client App. A token is kept until Salesforce refuses 
 import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
 LIFE = 180  # seconds of a JWT: the most that Salesforce takes
 BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+class LoginRefusedError(RefusedError):
+    """We are not let in: this is about us, and nothing of what would be written."""
 
 
 class Grant(ABC):
@@ -103,6 +107,13 @@ class Login:
         self._token: SecretStr | None = None
         self._asking = asyncio.Lock()
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Raise MissingSettingError for the first setting that has no value."""
+        default = instance_of(settings).rstrip("/") + TOKEN_PATH
+        address = settings.salesforce_token_url or default
+        return cls(address, grant_of(settings), timing=settings.timing)
+
     async def close(self) -> None:
         await self._http.close()
 
@@ -111,11 +122,14 @@ class Login:
 
         Raises:
             TransientError: none can be had now.
-            RefusedError: we are not let in.
+            LoginRefusedError: we are not let in.
         """
         async with self._asking:  # one login for all who wait
             if self._token is None or self._token == refused:
-                self._token = await self._ask()
+                try:
+                    self._token = await self._ask()
+                except RefusedError as error:
+                    raise LoginRefusedError(str(error)) from None
             return self._token
 
     async def _ask(self) -> SecretStr:

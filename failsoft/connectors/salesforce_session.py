@@ -11,8 +11,8 @@ from failsoft.clock import Clock
 from failsoft.connectors.answers import attempt
 from failsoft.connectors.contract import Failed, NotSent, Outcome, Unknown
 from failsoft.connectors.salesforce_errors import outcome_of, record_of
-from failsoft.connectors.salesforce_login import Login
-from failsoft.errors import PermanentError, TransientError
+from failsoft.connectors.salesforce_login import Login, LoginRefusedError
+from failsoft.errors import TransientError
 from failsoft.http import Http, Parameters, Response
 from failsoft.parsing import JSONObject
 from failsoft.settings import Timing
@@ -62,8 +62,8 @@ class Session:
                 return NotSent(reason="Salesforce login: no answer in time")
             except TransientError as error:
                 return NotSent(reason=str(error), retry_after=error.retry_after)
-            except PermanentError as error:
-                return Failed(reason=str(error))
+            except LoginRefusedError as error:
+                return NotSent(reason=str(error))
             left = ends - self.clock.monotonic()
             sent = await attempt(self._call(method, path, token, body, within=left))
             if not isinstance(sent, Response) or sent.status != REFUSED_TOKEN:

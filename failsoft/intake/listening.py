@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from failsoft.clock import Clock
-from failsoft.errors import TransientError, UnavailableError
+from failsoft.errors import ConfigurationError, TransientError, UnavailableError
 from failsoft.intake.admission import Reception
 from failsoft.intake.door import Door
 from failsoft.nodes.failures import describe
@@ -36,6 +36,7 @@ class Watched:
     since: float
     trouble: str | None = None  # the last one, over or not
     failures: int = 0  # in a row
+    worked: bool = False  # it has run well since we began
 
 
 @dataclass(kw_only=True)
@@ -69,7 +70,7 @@ class Listening:
         """Keep the doors open until `stop()`, or until each has come to its end.
 
         Raises:
-            ConfigurationError: a door can never work as it is set up; the others were drained.
+            ConfigurationError: a door could never work as it is set up; the others were drained.
             Exception: a bug in a door; the others were drained.
         """
         tasks = [asyncio.create_task(self._keep(watched)) for watched in self.health]
@@ -97,10 +98,13 @@ class Listening:
                     await watched.door.run(self.reception, self.stopping)
             except (UnavailableError, TransientError, OSError) as error:
                 await self._wait(watched, error)
+            except ConfigurationError as error:
+                if not watched.worked:
+                    self._fail(watched, error)
+                    raise
+                await self._wait(watched, error)  # it was well: somebody changed something outside
             except Exception as error:
-                self._set(watched, DoorState.FAILED, describe(error))
-                logger.error("the door %s ends: %s", watched.door.name, describe(error))  # noqa: TRY400  # whoever ends the process shows where
-                self.stop()
+                self._fail(watched, error)
                 raise
             else:
                 break
@@ -116,7 +120,7 @@ class Listening:
             timer.cancel()
 
     def _recovered(self, watched: Watched) -> None:
-        watched.failures = 0
+        watched.failures, watched.worked = 0, True
         if watched.state is DoorState.WAITING:
             self._set(watched, DoorState.OPEN)
             logger.warning("the door %s is open again", watched.door.name)
@@ -136,6 +140,12 @@ class Listening:
         with contextlib.suppress(TimeoutError):
             pause = max(pause * random.uniform(0.5, 1.0), asked)
             await asyncio.wait_for(self.stopping.wait(), pause)
+
+    def _fail(self, watched: Watched, error: Exception) -> None:
+        """End all doors for the sake of one that can never work."""
+        self._set(watched, DoorState.FAILED, describe(error))
+        logger.error("the door %s ends: %s", watched.door.name, describe(error))
+        self.stop()
 
     def _set(self, watched: Watched, state: DoorState, trouble: str | None = None) -> None:
         if watched.state is not state:

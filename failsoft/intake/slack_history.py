@@ -102,7 +102,6 @@ class HistoryDoor(Door):
                 calls=calls,
                 identity=await self._identity(calls),
                 reception=reception,
-                cursor=reception.cursor(self.name),
                 stopping=stopping,
             )
             for channel in self.settings.slack_channels:
@@ -131,7 +130,6 @@ class Reading:
     calls: SlackCalls
     identity: Identity
     reception: Reception
-    cursor: Cursor
     stopping: asyncio.Event
 
     async def read(self, name: str) -> None:
@@ -164,14 +162,15 @@ class Reading:
 
     async def _place(self, channel: Channel) -> tuple[int, int]:
         """Return where a channel was begun and how far it is read, both in microseconds."""
-        place = (await self.cursor.read()).get(channel.name)
-        if isinstance(place, dict):
+        if place := await self._cursor(channel.name).read():
             return micros(str(place["begun"])), micros(str(place["ts"]))
         begun = await channel.newest() if self.door.since is None else self.door.since
         await self._store(channel.name, begun, begun)
         return begun, begun
 
     async def _store(self, name: str, begun: int, last: int) -> None:
-        stored = await self.cursor.read()
-        stored[name] = {"begun": ts_of(begun), "ts": ts_of(last)}
-        await self.cursor.store(stored)
+        await self._cursor(name).store({"begun": ts_of(begun), "ts": ts_of(last)})
+
+    def _cursor(self, name: str) -> Cursor:
+        """Return a channel's own cursor: two processes may read different channels."""
+        return self.reception.cursor(f"{self.door.name}:{name}")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from failsoft.errors import ConfigurationError, UnavailableError
 from failsoft.intake.slack_signature import SignatureError
 from failsoft.web.answers import AnswersWeb
-from failsoft.web.bodies import TooLargeError
+from failsoft.web.bodies import TooLargeError, TooSlowError
 from failsoft.web.endpoint import refused
 from failsoft.web.health import Health
 from failsoft.web.mail import MailWeb
@@ -46,6 +46,7 @@ def build_app(serving: Serving) -> Starlette:
         exception_handlers={
             SignatureError: _not_signed,
             TooLargeError: _too_large,
+            TooSlowError: _too_slow,
             UnavailableError: _away,
             ClientDisconnect: _gone,
         },
@@ -59,6 +60,10 @@ async def _not_signed(_request: Request, _error: Exception) -> Response:
 
 async def _too_large(_request: Request, error: Exception) -> Response:
     return refused(413, str(error))
+
+
+async def _too_slow(_request: Request, error: Exception) -> Response:
+    return refused(408, str(error))
 
 
 async def _away(_request: Request, _error: Exception) -> Response:

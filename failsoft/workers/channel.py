@@ -10,7 +10,12 @@ from typing import Any, TypeVar
 from failsoft.checkpoints.outbox import Message, Outbox
 from failsoft.checkpoints.reviews import Review
 from failsoft.connectors.contract import Done, Failed, Found, NotSent, Operation
-from failsoft.errors import MissingSettingError, PermanentError, TransientError
+from failsoft.errors import (
+    MissingSettingError,
+    PermanentError,
+    RefusedError,
+    TransientError,
+)
 from failsoft.nodes.context import Services
 from failsoft.parsing import JSONObject
 
@@ -38,7 +43,7 @@ class Sending:
 
         Raises:
             TransientError: it may be tried again; it may have arrived.
-            PermanentError: it was refused for good.
+            RefusedError: it was refused.
             ConfigurationError: a setting is missing.
         """
         client = self.services.clients.get(operation.connector)
@@ -49,7 +54,7 @@ class Sending:
             case Done(response=response):
                 return response
             case Failed(reason=reason):
-                raise PermanentError(reason)
+                raise RefusedError(reason)
             case NotSent(reason=reason, retry_after=retry_after):
                 if outcome.rate_limited:
                     await self.services.cool(key, retry_after)

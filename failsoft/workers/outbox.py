@@ -13,6 +13,7 @@ from failsoft.checkpoints.store import Store
 from failsoft.errors import (
     ConfigurationError,
     PermanentError,
+    RefusedError,
     TransientError,
     UnavailableError,
     UsageError,
@@ -31,6 +32,7 @@ from failsoft.workers.webhook_channel import WebhookChannel
 logger = logging.getLogger(__name__)
 
 GIVE_UP = 24 * 3600.0  # seconds of failing deliveries, about; the review stays listed all the same
+REFUSALS = 12  # attempts that are refused, in about 24 minutes with the default times
 BATCH = 10  # delivered side by side, so that a slow receiver holds up no alert
 SHARE = 0.9  # of a lease: nobody else takes a message while it is being delivered
 CHANNELS: Mapping[str, Channel] = {
@@ -62,7 +64,13 @@ class OutboxWorker:
         except UnavailableError as error:
             logger.warning("no delivery: %s", error)
             return 0
-        await asyncio.gather(*(self._attempt(message) for message in messages))
+        under_way = asyncio.gather(*(self._attempt(message) for message in messages))
+        try:
+            await asyncio.shield(under_way)
+        except asyncio.CancelledError:  # what is going out now would else go out once more
+            await asyncio.wait([under_way], timeout=self.services.settings.timing.send)
+            under_way.cancel()
+            raise
         return len(messages)
 
     async def _attempt(self, message: Message) -> None:
@@ -80,6 +88,8 @@ class OutboxWorker:
             await self._later(message, TransientError(str(error)))
         except OvertakenError as error:
             await self.store.outbox.give_up(message, str(error))
+        except RefusedError as error:  # a token is being rotated, a receiver deployed
+            await self._later(message, TransientError(str(error)), most=REFUSALS)
         except (PermanentError, UsageError) as error:
             await self._give_up(message, error)
         except TransientError as error:
@@ -139,9 +149,12 @@ class OutboxWorker:
             if (review.state, review.level) == (shown.state, shown.level):
                 return
 
-    async def _later(self, message: Message, error: TransientError) -> None:
+    async def _later(
+        self, message: Message, error: TransientError, *, most: int | None = None
+    ) -> None:
         timing = self.services.settings.timing
-        if message.attempts * timing.retry_cap > GIVE_UP:
+        spent = most is not None and message.attempts >= most
+        if spent or message.attempts * timing.retry_cap > GIVE_UP:
             await self._give_up(message, error)
             return
         wait = min(timing.retry_first * 2 ** min(message.attempts, 16), timing.retry_cap)

@@ -3,7 +3,8 @@
 from typing_extensions import override
 
 from failsoft.checkpoints.reviews import Review, ReviewState
-from failsoft.connectors.pagerduty import PagerDuty
+from failsoft.connectors.pagerduty import SEVERITIES, PagerDuty
+from failsoft.errors import PermanentError
 from failsoft.parsing import JSONObject
 from failsoft.workers.channel import Channel, Sending, transaction_id_of
 from failsoft.workers.notice import headline, part, text_of
@@ -16,6 +17,9 @@ class PagerDutyChannel(Channel):
 
     @override
     async def tell(self, sending: Sending, review: Review) -> JSONObject | None:
+        if sending.target and sending.target not in SEVERITIES:
+            known = ", ".join(SEVERITIES)
+            raise PermanentError(f"The `severity` of an alert is one of {known}.")
         public_url = sending.services.settings.public_url
         details: JSONObject = {
             "review": review.review_id,
@@ -30,8 +34,8 @@ class PagerDutyChannel(Channel):
 
     @override
     async def change(self, sending: Sending, review: Review, place: JSONObject) -> None:
-        """Close it only after an answer: what nobody answered is still to be looked at."""
-        if review.state is ReviewState.ANSWERED:
+        """Close it after an answer, or with its run: else it is still to be looked at."""
+        if review.state is ReviewState.ANSWERED or sending.message.body.get("over"):
             await sending.send(PagerDuty.resolve, {}, _alert(review))
 
 

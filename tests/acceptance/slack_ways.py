@@ -35,7 +35,8 @@ class Forgetful(HistoryDoor):
 
     @override
     async def read(self, reception: Reception, stopping: asyncio.Event) -> None:
-        await reception.cursor(self.name).store({})
+        for channel in self.settings.slack_channels:
+            await reception.cursor(f"{self.name}:{channel}").store({})
         await super().read(reception, stopping)
 
 

@@ -125,3 +125,12 @@ async def test_a_message_given_up_is_kept_with_its_reason(store: Store, database
     assert await store.outbox.pending() == 0
     [row] = await database.all("SELECT reason, delivered_at FROM outbox")
     assert row == {"reason": "no such channel", "delivered_at": None}
+
+
+async def test_a_channel_with_many_messages_leaves_room_for_the_others(store: Store) -> None:
+    for number in range(12):
+        await store.outbox.post("webhook:slow", {}, f"slow {number}")
+    await store.outbox.post("pagerduty:critical", {}, "alert")
+    taken = await store.outbox.take(10, 30.0)
+    assert "pagerduty:critical" in [message.channel for message in taken]
+    assert len(taken) == 10

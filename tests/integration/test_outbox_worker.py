@@ -124,6 +124,32 @@ async def test_a_slow_receiver_holds_up_no_other(bench_of: BenchOf, sandbox: San
         await delivery
 
 
+async def test_what_is_going_out_when_the_worker_stops_does_not_go_out_again(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    async with bench_of(asking("slack:#desk")) as bench:
+        outbox = await ask(bench, sandbox, "hi")
+        sandbox.faults({"match": CHAT, "kind": "hold", "seconds": 0.5})
+        delivering = asyncio.create_task(outbox.deliver())
+        assert await asyncio.to_thread(sandbox.wait_executed, CHAT)
+        delivering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await delivering
+        assert await bench.parts.store.outbox.pending() == 0
+        assert len(messages(sandbox)) == 1
+
+
+async def test_who_refuses_us_now_may_take_it_a_little_later(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    async with bench_of(asking("slack:#desk")) as bench:
+        outbox = await ask(bench, sandbox, "hi")
+        body = {"ok": False, "error": "token_expired"}
+        sandbox.faults({"match": CHAT, "kind": "status", "status": 200, "body": body, "times": 2})
+        await deliver_all(outbox)
+        assert len(messages(sandbox)) == 1
+
+
 async def test_a_delivery_ends_before_somebody_else_may_take_it(
     bench_of: BenchOf, sandbox: Sandbox
 ) -> None:

@@ -89,8 +89,10 @@ async def test_each_channel_has_a_cursor_of_its_own(
     await read_once(own_settings, reception)
 
     assert sorted(await keys(store)) == sorted([key(old), key(ts, "C2")])
-    stored = await reception.cursor("slack-history").read()
-    assert set(stored) == {"C1", "C2"}
+    first, second = [
+        await reception.cursor(f"slack-history:{channel}").read() for channel in ("C1", "C2")
+    ]
+    assert first["ts"] != second["ts"]
 
 
 async def test_what_is_known_is_not_read_from_the_beginning_again(
@@ -243,7 +245,7 @@ async def test_killed_between_the_commit_and_the_cursor_it_reads_again_and_knows
 ) -> None:
     said = [await say(sandbox, f"The invoice {number} is wrong") for number in range(2)]
     await read_once(own_settings, reception, since="0")
-    await reception.cursor("slack-history").store({})
+    await reception.cursor("slack-history:C1").store({})
 
     await read_once(own_settings, reception, since="0")
 
