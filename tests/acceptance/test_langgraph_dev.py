@@ -77,7 +77,8 @@ def test_it_serves_schemas_and_a_run_that_writes_nothing(
     event = {"key": "dev:1", "source": "dev", "text": text}
     asked = {"assistant_id": assistant["assistant_id"], "input": {"event": event}}
     state = dev_server.post("/runs/wait", json=asked).raise_for_status().json()
-    assert state["classification"]["source"] == "model"
+    assert state["classification"]["label"] in {"bug", "technical"}
     assert state["tool"][write]["result"]["dry_run"][field]
     world = sandbox.state()
+    assert world["model"]["calls"] > 0
     assert world["jira"]["issues"] == world["salesforce"]["cases"] == []
