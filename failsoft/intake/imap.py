@@ -26,7 +26,7 @@ from failsoft.errors import (
     RefusedError,
     UnavailableError,
 )
-from failsoft.events import Ignored
+from failsoft.events import Event, Ignored
 from failsoft.intake.admission import Reception
 from failsoft.intake.door import Door
 from failsoft.intake.imap_mailbox import Account, Mailbox
@@ -115,9 +115,10 @@ class Visit:
         for first in range(0, len(uids), BATCH):
             taken = await self._take(uids[first : first + BATCH])
             if taken:
-                uid, validity = taken[-1], self.mailbox.uidvalidity
+                uid, validity = max(taken), self.mailbox.uidvalidity
                 await self.cursor.store({"uidvalidity": validity, "uid": uid})
-                await self._call(self.mailbox.mark_seen, taken)
+            if read := [uid for uid, was_read in taken.items() if was_read]:
+                await self._call(self.mailbox.mark_seen, read)
         return bool(uids)
 
     async def wait(self) -> None:
@@ -133,24 +134,27 @@ class Visit:
         if idle:
             await self._call(self.mailbox.listened)
 
-    async def _take(self, uids: Sequence[int]) -> list[int]:
-        taken: list[int] = []
+    async def _take(self, uids: Sequence[int]) -> dict[int, bool]:
+        """Return what was taken, and whether it could be read."""
+        taken: dict[int, bool] = {}
         for uid in uids:
             if self.stopping.is_set():
                 break
-            await self._admit(uid)
-            taken.append(uid)
+            taken[uid] = await self._admit(uid)
         return taken
 
-    async def _admit(self, uid: int) -> None:
+    async def _admit(self, uid: int) -> bool:
+        """Bring one mail in; False when it could not be read, so that it stays for a person."""
         try:
             raw = await self._call(self.mailbox.read, uid)
         except RefusedError as error:
             await self._give_up(uid, error)
-            return
-        if raw is not None:
-            event = await asyncio.to_thread(read_mail, raw, self.door.rules)
-            await self.reception.admit(event)
+            return False
+        if raw is None:
+            return False
+        event = await asyncio.to_thread(read_mail, raw, self.door.rules)
+        await self.reception.admit(event)
+        return isinstance(event, Event) or event.raw is None
 
     async def _give_up(self, uid: int, error: RefusedError) -> None:
         """List a mail that the server holds back, so that it does not hold up those behind it."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from imaplib import IMAP4
 from pathlib import Path
-from time import monotonic
+from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Self
 
 from pydantic import SecretStr
@@ -26,8 +26,9 @@ MAX_BYTES = 40 * 1024 * 1024  # of a mail; one byte more is asked for, which say
 MAX_TOKEN = 16 * 1024  # bytes
 MAX_SAID = 200  # characters of what a server says
 SEEN = rb"\Seen"
-# RFC 5530: the server is in trouble, not the login.
-PASSING = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]")
+# RFC 5530, and what Google and Microsoft say besides: the server is in trouble, and it will pass.
+PASSING = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[THROTTLED]")
+SERVERBUG = "[SERVERBUG]"  # so too of a login; of one mail some servers say it for ever
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,10 +134,17 @@ class Mailbox:
             except IMAP4.abort:
                 raise
             except IMAP4.error as error:
-                raise RefusedError(_said(error, self.account)) from None
+                said = _said(error, self.account)
+                if _is_passing(said):
+                    raise
+                raise RefusedError(said) from None
         parts = answer.get(uid, {})
         raw = [value for name, value in parts.items() if name.startswith(b"BODY[]")]
-        return bytes(raw[0]) if raw and raw[0] is not None else None
+        if raw and raw[0] is not None:
+            return bytes(raw[0])
+        if uid in self.uids_after(uid - 1):
+            raise RefusedError("it lies there, and its content is left out")
+        return None
 
     def mark_seen(self, uids: Sequence[int]) -> None:
         """Mark mails as read, which tells people only: nothing depends on it."""
@@ -154,13 +162,16 @@ class Mailbox:
     def wait(self, seconds: float) -> bool:
         """Wait until the server says that something came; False when it said nothing.
 
-        Only a server that can IDLE, and between `listen` and `listened`.
+        Only a server that can IDLE, and between `listen` and `listened`, which reads what it said:
+        IMAPClient would read without blocking, and break at half a line. A connection that ended
+        comes back as True too, and `listened` fails on it.
         """
-        with _reaching(self.account):
-            before = monotonic()
-            said = self.client.idle_check(timeout=seconds)
-            # IMAPClient says nothing of a connection that ended, but comes back at once.
-            return bool(said) or monotonic() - before < seconds / 2
+        with _reaching(self.account), DefaultSelector() as watched:
+            connection = self.client.socket()
+            if isinstance(connection, ssl.SSLSocket) and connection.pending():
+                return True
+            watched.register(connection, EVENT_READ)
+            return bool(watched.select(seconds))
 
     def listen(self) -> bool:
         """Begin to IDLE; False when the server cannot."""
@@ -204,7 +215,7 @@ class Mailbox:
             raise
         except IMAP4.error as error:
             said = _said(error, account)
-            if account.token_file or any(code in said.upper() for code in PASSING):
+            if account.token_file or _is_passing(said) or SERVERBUG in said.upper():
                 raise UnavailableError(
                     f"{account.host} puts off the login with {account.origin}: {said}"
                 ) from None
@@ -245,6 +256,10 @@ def _reaching(account: Account) -> Iterator[None]:
         ) from None
     except (OSError, IMAP4.error, ValueError) as error:
         raise UnavailableError(f"{account.host}: {_said(error, account)}") from None
+
+
+def _is_passing(said: str) -> bool:
+    return any(code in said.upper() for code in PASSING)
 
 
 def _said(error: Exception, account: Account) -> str:

@@ -1,12 +1,12 @@
 """A mail as an event: guarded before it is parsed, keyed by its Message-ID, told from machines'.
 
 The key is `mail:{mailbox}:{Message-ID}`, whatever alias or door the mail came by. Without a usable
-Message-ID it is a hash of what the sender wrote: From, Date, Subject and the body.
+Message-ID it is a hash of what the sender wrote: From, Date, Subject and what the mail says.
 """
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from failsoft.connectors.mail_identity import tokens_in, transaction_of
 from failsoft.errors import InvalidEventError
@@ -17,7 +17,7 @@ from failsoft.intake.mail_parts import Part, parts_of
 from failsoft.intake.mail_quotes import without_quotes
 from failsoft.intake.mail_rules import MailRules, is_quiet
 from failsoft.intake.mail_text import Text, text_of
-from failsoft.parsing import JSON
+from failsoft.parsing import JSON, clean_text
 
 __all__ = ["MailRules", "read_mail"]
 
@@ -49,12 +49,13 @@ def read_mail(raw: bytes, rules: MailRules) -> Event | Ignored:
 
 def _read(mail: Part, rules: MailRules) -> Event | Ignored:
     headers = Headers.of(mail.head)
-    digest = _digest(headers, mail)
+    text, subject = text_of(mail), headers.text("subject")
+    attached = [each for each in mail.leaves() if each is not mail and each not in text.sources]
+    digest = _digest(headers, mail, text, [_name(each) for each in attached])
     message_id = headers.message_id()
-    key = f"mail:{rules.mailbox}:{message_id or f'sha256:{digest}'}"
+    key = f"mail:{rules.mailbox}:{message_id or _written(headers, digest)}"
     if reason := rules.objection(headers, mail.kind):
         return Ignored(key=key, reason=reason)
-    text, subject = text_of(mail), headers.text("subject")
     sender = next(iter(headers.addresses("from")), None)
     return Event(
         key=key,
@@ -69,7 +70,7 @@ def _read(mail: Part, rules: MailRules) -> Event | Ignored:
             "message_id": message_id or "",
             "body": without_quotes(text.text)[:MAX_BODY],
             "quiet": is_quiet(headers),
-            "attachments": _attachments(mail, text),
+            "attachments": _attachments(attached),
             "date": headers.date(),
         },
         refs=_refs(headers, rules.mailbox, f"{subject}\n{text.text}"),
@@ -91,24 +92,35 @@ def _ref(message_id: str, mailbox: str) -> str:
     return f"txn:{ours}" if ours else f"mail:{mailbox}:{message_id}"
 
 
-def _attachments(mail: Part, text: Text) -> list[JSON]:
+def _attachments(attached: Sequence[Part]) -> list[JSON]:
     return [
-        {
-            "name": one_line(words(part.name), MAX_NAME),
-            "type": one_line(part.kind, MAX_NAME),
-            "size": part.size,
-        }
-        for part in mail.leaves()
-        if part is not mail and part not in text.sources
+        {"name": _name(part), "type": one_line(part.kind, MAX_NAME), "size": part.size}
+        for part in attached
     ]
 
 
-def _digest(headers: Headers, mail: Part) -> str:
-    """Hash what the sender wrote, and nothing that differs between two ways of one mail."""
-    found = hashlib.sha256()
-    for name in ("from", "date", "subject"):
-        found.update(" ".join(headers.raw(name).split()).encode() + b"\n")
-    for piece in _canonical(mail):
+def _name(part: Part) -> str:
+    return clean_text(one_line(words(part.name), MAX_NAME))  # it may name a charset of its own
+
+
+def _written(headers: Headers, digest: str) -> str:
+    """Return what stands for a missing Message-ID: what the sender wrote."""
+    known = [" ".join(headers.raw(name).split()) for name in ("from", "date", "subject")]
+    written = "\n".join([*known, digest])
+    return f"sha256:{hashlib.sha256(written.encode()).hexdigest()}"
+
+
+def _digest(headers: Headers, mail: Part, text: Text, names: Sequence[str]) -> str:
+    """Hash what a mail says, and nothing that differs between two ways of it.
+
+    A gateway encodes it anew, and marks the subject or the sender. What cannot be read, or not as
+    a whole, goes by its bytes: rather one mail taken for two than two for one.
+    """
+    head = "\n".join([headers.date() or headers.raw("date"), *names, ""])
+    found = hashlib.sha256(head.encode())
+    said = " ".join(text.text.split())
+    pieces = [said.encode()] if said and text.whole else _canonical(mail)
+    for piece in pieces:
         found.update(piece)
     return found.hexdigest()
 

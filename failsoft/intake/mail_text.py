@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from failsoft.intake.mail_html import CUT as HTML_CUT
 from failsoft.intake.mail_html import html_to_text
 from failsoft.intake.mail_limits import MAX_TEXT, Allowance
 from failsoft.intake.mail_parts import MESSAGE, Part
@@ -11,15 +12,21 @@ from failsoft.intake.mail_parts import MESSAGE, Part
 PLAIN, HTML = "text/plain", "text/html"
 TEXTS = frozenset({PLAIN, HTML})
 HTML_SECONDS = 0.3  # of processor time, for all the HTML of a mail
+SOON = 128 * 1024  # bytes of HTML that are read long before that time is over
 CUT = "[the rest of this mail is left out]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Text:
-    """What a person reads, and the parts that it was taken from."""
+    """What a person reads, and the parts that it was taken from.
+
+    Of what is `whole` nothing was left out, and at no other reading will be: the time for HTML is
+    not the same at each.
+    """
 
     text: str
     sources: tuple[Part, ...]
+    whole: bool
 
 
 def text_of(mail: Part) -> Text:
@@ -37,7 +44,12 @@ def text_of(mail: Part) -> Text:
         found.append(text[:left])
         left -= len(text)
     shown = "\n\n".join(text for text in found if text.strip())
-    return Text(text=f"{shown}\n\n{CUT}" if left < 0 else shown, sources=sources)
+    html = sum(part.end - part.start for part in sources if part.kind == HTML)
+    return Text(
+        text=f"{shown}\n\n{CUT}" if left < 0 else shown,
+        sources=sources,
+        whole=left >= 0 and html <= SOON and HTML_CUT not in shown,
+    )
 
 
 def readable(part: Part, allowance: Allowance) -> str:

@@ -12,7 +12,7 @@ from failsoft.parsing import parse_object
 from failsoft.settings import Settings
 
 MAIL = "message/rfc822"
-OPEN = 64  # characters of a message's id that go into a key
+OPEN = 200  # characters of a message's id that go into a key; of a longer one its hash does
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,11 +44,20 @@ class MessageReader:
         if "key" not in payload and "event" in payload:
             return normalise(payload, own_bot_id=self.settings.slack_bot_id)
         if "key" not in payload and message_id:
-            payload["key"] = f"queue:{self.queue}:{message_id[:OPEN]}"
+            payload["key"] = f"queue:{self.queue}:{_short(message_id)}"
+            # Some publishers give the same id to all they send.
+            payload.setdefault("digest", hashlib.sha256(body).hexdigest())
         event = Event.from_json(payload)
         if event.joins is not None:  # only the reception knows which run an event joins
             event = replace(event, joins=None)
         return event if "source" in payload else replace(event, source="queue")
+
+
+def _short(message_id: str) -> str:
+    """Return an id whole, or what no other id has in its place."""
+    if len(message_id) <= OPEN:
+        return message_id
+    return f"sha256:{hashlib.sha256(message_id.encode()).hexdigest()}"
 
 
 def address_of(spec: str, needed: tuple[str, ...]) -> tuple[SplitResult, dict[str, str]]:

@@ -123,7 +123,8 @@ class RedisDoor(Door):
         entry_id, fields = entry
         if fields:  # None: it was deleted from the stream meanwhile
             body = next((fields[name] for name in FIELDS if name in fields), b"")
-            found = self._reader.read(
+            found = await asyncio.to_thread(
+                self._reader.read,
                 body,
                 message_id=entry_id.decode(),
                 content_type=fields.get(b"content-type", b"").decode(errors="replace"),

@@ -94,7 +94,7 @@ class SqsDoor(Door):
             MessageAttributeNames=["content-type"],
         )
         for message in answer.get("Messages", []):
-            await reception.admit(self._found(message))
+            await reception.admit(await asyncio.to_thread(self._found, message))
             await asyncio.to_thread(
                 client.delete_message,
                 QueueUrl=self._queue_url,

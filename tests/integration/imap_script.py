@@ -13,8 +13,9 @@ from typing_extensions import override
 class Script(socketserver.ThreadingTCPServer):
     """One folder with `mails` by UID; `answers` go before what it says by itself.
 
-    An answer is keyed by the beginning of a command and stands for the whole of what follows its
-    tag; `heard` holds what clients said.
+    A mail that is None lies there without content; those in `vanishing` are gone once they are
+    asked for. An answer is keyed by the beginning of a command and stands for the whole of what
+    follows its tag; `heard` holds what clients said.
     """
 
     allow_reuse_address = True
@@ -22,7 +23,8 @@ class Script(socketserver.ThreadingTCPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Talk)
-        self.mails: dict[int, bytes] = {}
+        self.mails: dict[int, bytes | None] = {}
+        self.vanishing: set[int] = set()
         self.answers: dict[str, str] = {}
         self.heard: list[str] = []
         self.authenticated: bytes | None = None
@@ -66,10 +68,12 @@ class Talk(socketserver.StreamRequestHandler):
                 self.say("* OK [UIDVALIDITY 7] the only one")
             case ["UID", "SEARCH", *_]:
                 self.say(" ".join(["* SEARCH", *map(str, self.script.mails)]))
+            case ["UID", "FETCH", uid, *_] if int(uid) in self.script.vanishing:
+                del self.script.mails[int(uid)]
             case ["UID", "FETCH", uid, *_] if int(uid) in self.script.mails:
                 raw = self.script.mails[int(uid)]
-                self.wfile.write(b"* 1 FETCH (UID %b BODY[]<0> {%d}\r\n" % (uid.encode(), len(raw)))
-                self.wfile.write(raw + b")\r\n")
+                content = b"NIL" if raw is None else b"{%d}\r\n%b" % (len(raw), raw)
+                self.wfile.write(b"* 1 FETCH (UID %b BODY[]<0> %b)\r\n" % (uid.encode(), content))
         return "OK done"
 
     def authenticate(self, initial: list[str]) -> str:

@@ -357,13 +357,74 @@ async def test_a_mail_that_is_gone_by_now_is_passed_over(
     script: Script, reception: Reception, store: Store, own_settings: Settings
 ) -> None:
     script.mails = {5: mail(1), 6: mail(2)}
-    script.answers["UID FETCH 5"] = "OK there is none"
+    script.vanishing = {5}
 
     async with open_door(at(script, own_settings), reception):
         await until(lambda: keys(store))
 
     assert await keys(store) == keys_of(2)
     assert not await listed(store.runs.database, AGENT)
+
+
+@pytest.mark.parametrize("content", [None, mail(1)], ids=["NIL", "left out"])
+async def test_a_mail_that_lies_there_without_content_is_not_taken_for_gone(
+    script: Script,
+    reception: Reception,
+    store: Store,
+    own_settings: Settings,
+    content: bytes | None,
+) -> None:
+    script.mails = {5: content, 6: mail(2)}
+    if content:
+        script.answers["UID FETCH 5"] = "OK done"
+    door = at(script, own_settings)
+    for _ in range(REFUSALS - 1):
+        with pytest.raises(UnavailableError, match="left out"):
+            await asyncio.wait_for(door.run(reception, asyncio.Event()), 20)
+
+    async with open_door(door, reception):
+        await until(lambda: keys(store))
+
+    (one,) = await listed(store.runs.database, AGENT)
+    assert one.event_key == f"{door.name}:7:5"
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "INUSE", "LIMIT", "THROTTLED"])
+async def test_a_mail_that_the_server_cannot_give_out_now_is_waited_for(
+    script: Script, reception: Reception, store: Store, own_settings: Settings, code: str
+) -> None:
+    script.mails = {5: mail(1)}
+    script.answers["UID FETCH 5"] = f"NO [{code}] not now"
+    door = at(script, own_settings)
+    for _ in range(2 * REFUSALS):
+        with pytest.raises(UnavailableError, match="not now"):
+            await asyncio.wait_for(door.run(reception, asyncio.Event()), 20)
+    assert not await listed(store.runs.database, AGENT)
+
+    script.answers.clear()
+    async with open_door(door, reception):
+        await until(lambda: keys(store))
+
+    assert await keys(store) == keys_of(1)
+
+
+async def test_what_could_not_be_read_is_never_marked_as_seen(
+    script: Script, reception: Reception, own_settings: Settings
+) -> None:
+    """A mail that is no mail, one that the server holds back, and one of a person."""
+    script.mails = {5: b"\x00 no mail", 6: mail(1), 7: mail(2)}
+    script.answers["UID FETCH 6"] = "NO it is damaged"
+    door = at(script, own_settings)
+    door.refusals[6] = REFUSALS
+
+    async def marked() -> bool:
+        return any(command.startswith("UID STORE") for command in script.heard)
+
+    async with open_door(door, reception):
+        await until(marked)
+
+    (store,) = [command.split()[2] for command in script.heard if command.startswith("UID STORE")]
+    assert store == "7"
 
 
 async def test_where_nothing_may_be_marked_mail_is_taken_all_the_same_and_once(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +15,19 @@ import boto3
 import pytest
 import redis.asyncio as redis
 from moto.server import ThreadedMotoServer
+from pydantic import SecretStr
 
 from failsoft.checkpoints.database import Database
 from failsoft.checkpoints.ignored import listed
 from failsoft.checkpoints.store import Store
 from failsoft.errors import ConfigurationError, UnavailableError
+from failsoft.events import Event
+from failsoft.intake import queued
 from failsoft.intake.admission import Reception
 from failsoft.intake.door import Door
 from failsoft.intake.doors import open_door
+from failsoft.intake.listening import Listening
+from failsoft.intake.mail import read_mail
 from failsoft.intake.redis_stream import RedisDoor
 from failsoft.settings import Settings
 
@@ -304,6 +310,152 @@ async def test_cut_off_between_the_commit_and_the_acknowledgement_it_comes_again
     assert len(await store.runs.list()) == 1
 
 
+async def test_a_mail_that_takes_long_to_read_holds_up_nothing_else(
+    queue: Queue, reception: Counting, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading waits for something that only the event loop can do."""
+    loop, done = asyncio.get_running_loop(), threading.Event()
+
+    def read_long(raw: bytes, rules: Any) -> Any:
+        loop.call_soon_threadsafe(done.set)
+        assert done.wait(10)
+        return read_mail(raw, rules)
+
+    monkeypatch.setattr(queued, "read_mail", read_long)
+    await queue.publish(MAIL, "message/rfc822")
+    await take(queue, reception, 1)
+
+    assert [row["event_key"] for row in await store.runs.list()] == ["mail:support:<1@x.example>"]
+
+
+def read(body: bytes, message_id: str) -> Event:
+    found = queued.MessageReader(queue="q", settings=SETTINGS).read(body, message_id=message_id)
+    assert isinstance(found, Event)
+    return found
+
+
+@pytest.mark.parametrize("length", [64, 199, 254])
+def test_two_ids_that_differ_at_their_end_are_two_events(length: int) -> None:
+    one, other = (read(b'{"text": "one"}', "i" * length + end) for end in "ab")
+    assert one.key != other.key
+
+
+def test_two_messages_under_one_id_differ_by_their_digest_and_a_redelivery_does_not() -> None:
+    one, again, other = (read(b'{"text": "%b"}' % text, "1") for text in (b"one", b"one", b"two"))
+    assert one == again
+    assert (one.key, one.digest) != (other.key, other.digest)
+
+
+def test_under_a_key_of_its_own_a_message_that_is_published_again_is_the_same() -> None:
+    one, again = (read(said("k1", text), "1") for text in ("it broke", "it broke!"))
+    assert (one.key, one.digest) == (again.key, again.digest)
+
+
+@dataclass
+class Relay:
+    """A way to a broker that can be cut, as a firewall or a failover does."""
+
+    spec: str
+    ends: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address = RABBIT.rpartition("@")[2].partition("/")[0].partition(":")
+        there, back = await asyncio.open_connection(address[0], int(address[2] or 5672))
+        self.ends += [writer, back]
+        await asyncio.gather(self.pass_on(reader, back), self.pass_on(there, writer))
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    def cut(self) -> None:
+        while self.ends:
+            self.ends.pop().close()
+
+
+@contextlib.asynccontextmanager
+async def relayed(queue: Queue) -> AsyncIterator[Relay]:
+    relay = Relay("")
+    async with await asyncio.start_server(relay.meet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        relay.spec = f"amqp://guest@127.0.0.1:{port}/?{queue.spec.partition('?')[2]}"
+        yield relay
+        relay.cut()
+
+
+async def test_a_connection_that_breaks_is_said_and_made_anew(
+    reception: Counting, store: Store
+) -> None:
+    queue = await rabbit_queue()
+    async with relayed(queue) as relay:
+        door = open_door(relay.spec, SETTINGS)
+        listening = Listening(reception=reception, doors=[door], first=0.05, longest=0.2)
+        running = asyncio.create_task(listening.run())
+        await queue.publish(said("k1"))
+        await reception.after(1)
+        relay.cut()
+        await queue.publish(said("k2"))
+        async with asyncio.timeout(20):
+            while len(await store.runs.list()) < 2:
+                assert not running.done()
+                await asyncio.sleep(0.05)
+        listening.stop()
+        await asyncio.wait_for(running, 20)
+
+    assert "closed" in (listening.health[0].trouble or "")
+    await holding(queue, 0)
+    await queue.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutting(Counting):
+    """A reception that loses the way to the broker after the commit."""
+
+    relay: Relay
+
+    async def admit(self, event: Any, *, dry_run: bool = False) -> Any:
+        admitted = await super().admit(event, dry_run=dry_run)
+        self.relay.cut()
+        await asyncio.sleep(0.2)  # until the client has heard of it
+        return admitted
+
+
+async def test_what_is_in_hand_when_the_connection_breaks_comes_again_and_is_known(
+    reception: Counting, store: Store
+) -> None:
+    queue = await rabbit_queue()
+    for number in range(3):  # some of them sent ahead
+        await queue.publish(said(f"k{number}"))
+    async with relayed(queue) as relay:
+        cutting = Cutting(runs=store.runs, agent="a", lane="a@1", relay=relay)
+        with pytest.raises(UnavailableError):
+            await open_door(relay.spec, SETTINGS).run(cutting, asyncio.Event())
+    await holding(queue, 3)
+
+    await take(queue, reception, 3)
+
+    assert len(await store.runs.list()) == 3
+    await queue.close()
+
+
+async def test_a_queue_that_is_deleted_is_said(reception: Counting) -> None:
+    """A broker closes nothing then: it says that no message will come any more."""
+    queue = await rabbit_queue()
+    await queue.publish(said("k1"))
+    running = asyncio.create_task(queue.door().run(reception, asyncio.Event()))
+    await reception.after(1)
+    await queue.close()
+    with pytest.raises(UnavailableError, match="deleted"):
+        await asyncio.wait_for(running, 20)
+
+
+def test_a_host_by_its_number_keeps_its_brackets() -> None:
+    door = open_door("amqp://ann@[::1]:5673/v?queue=q", SETTINGS)
+    assert door.name == "amqp://[::1]:5673/v?queue=q"
+
+
 async def test_what_a_dead_process_had_taken_from_a_stream_is_taken_over(
     reception: Counting, store: Store
 ) -> None:
@@ -342,6 +494,26 @@ def test_a_spec_that_cannot_work_is_refused_and_no_password_is_quoted(spec: str,
     with pytest.raises(ConfigurationError, match=said) as caught:
         open_door(spec, SETTINGS)
     assert "secret" not in str(caught.value)
+
+
+async def test_a_password_may_hold_what_means_something_in_an_address(reception: Counting) -> None:
+    """A broker that hears all of it refuses the login; a cut one would lead elsewhere."""
+    queue = await rabbit_queue()
+    settings = Settings(profile="sandbox", queue_password=SecretStr("a@b/c#d?e%f"))
+    with pytest.raises(ConfigurationError, match="AuthenticationError"):
+        await open_door(queue.spec, settings).run(reception, asyncio.Event())
+    await queue.close()
+
+
+async def test_the_virtual_host_may_be_named(reception: Counting, store: Store) -> None:
+    queue = await rabbit_queue()
+    await queue.publish(said("k1"))
+    queue.spec = queue.spec.replace("/?", "/%2F?")
+
+    await take(queue, reception, 1)
+
+    assert len(await store.runs.list()) == 1
+    await queue.close()
 
 
 @pytest.mark.parametrize("spec", ["amqp://127.0.0.1:1/?queue=q", "redis://127.0.0.1:1/0?stream=s"])
