@@ -4,8 +4,8 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from failsoft.cli.demo_summary import Summary
 
 SLACK = "slack-jira"
+
+Played = TypeVar("Played")
 
 
 @click.command("demo")
@@ -61,10 +63,10 @@ def command(
         if naive:
             from failsoft.cli.demo_naive import perform_naive  # noqa: PLC0415  # likewise
 
-            control = asyncio.run(perform_naive(script, stage, progress))
+            control = asyncio.run(_stoppable(perform_naive(script, stage, progress)))
             _tell(control.to_json() if as_json else control.lines(), progress)
             return
-        summary = asyncio.run(perform(script, workers, stage, progress))
+        summary = asyncio.run(_stoppable(perform(script, workers, stage, progress)))
     lines = [*summary.lines(), *_how_to_look(summary, keep=keep)]
     _tell(summary.to_json() if as_json else lines, progress)
     sys.exit(0 if summary.well else 1)
@@ -74,6 +76,31 @@ def _tell(said: Mapping[str, object] | Sequence[str], progress: Progress) -> Non
     progress.end()
     as_json = isinstance(said, Mapping)
     click.echo(json.dumps(said, sort_keys=True) if as_json else "\n".join(said))
+
+
+async def _stoppable(playing: Coroutine[Any, Any, Played]) -> Played:
+    """Play; SIGTERM cancels it, so that the workers' processes are awaited before the loop closes.
+
+    Raises:
+        KeyboardInterrupt: it was stopped so.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(playing)
+    stopped: list[bool] = []
+
+    def stop() -> None:
+        stopped.append(True)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if stopped:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, _stop)
 
 
 def _stop(_number: int, _frame: object) -> None:

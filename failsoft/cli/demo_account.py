@@ -1,6 +1,6 @@
 """What became of the demo's events, by our own tables; the counts come from the sandbox."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -44,6 +44,27 @@ class Ledger:
         joins = {key: one for key, one in expected.items() if one.fate is Fate.JOINED}
         return [key for key, one in joins.items() if key in self.joined or one.nonce in seen.joined]
 
+    def misrouted(
+        self,
+        expected: Mapping[str, Expected],
+        seen: Tally,
+        route: Callable[[str], tuple[str, ...]],
+    ) -> int:
+        """Count what went elsewhere than its label leads: the run's, or the sample's own.
+
+        The sample's holds where the model decided; keyword rules and people may see it otherwise.
+        """
+        keys = {one.nonce: key for key, one in expected.items()}
+        wrong = 0
+        for nonce, went in seen.routes:
+            if not (key := keys.get(nonce)):
+                continue  # what belongs to nobody is counted elsewhere
+            found = self.states.get(key, {}).get("classification", {})
+            said = expected[key].label if found.get("source") == "model" else None
+            label = said or found.get("label")
+            wrong += label is None or went != route(label)
+        return wrong
+
     def _kept(self, key: str, one: Expected, seen: Tally) -> bool:
         """Say whether an event is where it belongs; a deletion that is listed excuses nothing."""
         if one.fate is Fate.LISTED:
@@ -52,7 +73,7 @@ class Ledger:
             return True
         if one.fate is Fate.JOINED:
             return key in self.joined or one.nonce in seen.joined
-        return one.nonce in seen.made
+        return one.nonce in seen.made and (not one.root or one.nonce in seen.joined)
 
     @property
     def unseen(self) -> set[str]:

@@ -11,12 +11,12 @@ from typing import Any
 
 from typing_extensions import override
 
+from failsoft.agents.email_salesforce.requests import ROUTES
 from failsoft.checkpoints.runs import TWIN_MARK
 from failsoft.cli.demo_faults import CASE, EMAIL_SALESFORCE
 from failsoft.cli.demo_mails import (
     ALIASES,
     ANSWERS_US,
-    JOINS,
     Letter,
     Posting,
     Thanks,
@@ -36,6 +36,8 @@ from failsoft.sandbox.salesforce_fields import TXN
 from failsoft.settings import load_settings
 from failsoft.workers.assembly import Parts
 
+FATES = {"case": Fate.OWN, "joined": Fate.JOINED, "listed": Fate.LISTED}  # by `expect`
+QUIET = "quiet"  # the kind that opens a case and must not be thanked for
 HOST = "127.0.0.1"
 HANDED = 30.0  # seconds that a mail server waits for ours
 TRIES = 5  # of a mail that ours puts off, as a mail server would
@@ -61,10 +63,6 @@ class Postman(Entrance[Posting]):
                 return
             await asyncio.sleep(PAUSE)
         raise UnavailableError("The door takes no mail: the database is away.")
-
-    @override
-    async def settle(self) -> None:
-        return  # it is durable when the door has said so
 
     def _hand_over(self, posting: Posting) -> bool:
         """Say whether a mail was taken."""
@@ -103,7 +101,7 @@ class EmailSalesforce(Scenario[Posting]):
         rules, digests = MailRules.of(load_settings()), dict[str, str]()
         for posting in delivered:
             event = read_mail(posting.arrived, rules)
-            found[_key(event, digests)] = _expected(event, posting.letter)
+            found[_key(event, digests)] = _expected(posting.letter)
         return found
 
     @override
@@ -127,6 +125,11 @@ class EmailSalesforce(Scenario[Posting]):
             await open_
 
     @override
+    def route(self, label: str) -> tuple[str, ...]:
+        found = ROUTES[label]
+        return found.queue, found.priority
+
+    @override
     def seen(self, state: Mapping[str, Any]) -> Seen:
         cases = {case["Id"]: case for case in state["salesforce"]["cases"]}
         return Seen(
@@ -134,6 +137,7 @@ class EmailSalesforce(Scenario[Posting]):
                 Made(
                     transaction_id=str(case.get(TXN)),
                     text=_words_of(case, "Subject", "Description"),
+                    route=(str(case.get("queue")), str(case.get("Priority"))),
                 )
                 for case in cases.values()
             ],
@@ -156,16 +160,21 @@ def _key(event: Event | Ignored, digests: dict[str, str]) -> str:
     return event.key if known else f"{event.key}#{event.digest[:TWIN_MARK]}"
 
 
-def _expected(event: Event | Ignored, letter: Letter) -> Expected:
-    quiet = isinstance(event, Ignored) or bool(event.facts.get("quiet"))
-    joins = letter.sample.kind in JOINS
-    fate = Fate.JOINED if joins else Fate.OWN
+def _expected(letter: Letter) -> Expected:
+    """Return what the sample says; a mail that opens a case stands on it, too."""
+    fate = FATES[letter.sample.expect]
+    roots = {
+        Fate.OWN: letter.nonce,
+        Fate.JOINED: letter.root.nonce if letter.root else "",
+        Fate.LISTED: "",
+    }
     return Expected(
         nonce=letter.nonce,
-        fate=Fate.LISTED if isinstance(event, Ignored) else fate,
+        fate=fate,
         place=letter.place,
-        silent=quiet or joins,
-        root=letter.root.nonce if letter.root and joins else "",
+        silent=fate is not Fate.OWN or letter.sample.kind == QUIET,
+        root=roots[fate],
+        label=letter.sample.label if letter.sample.kind == "normal" else None,
     )
 
 

@@ -137,7 +137,6 @@ class Play:
 
     async def _rest(self) -> None:
         """Wait until nothing is due, driven, or waiting for a time; twice seen is believed."""
-        await self.entrance.settle()
         quiet = 0
         while quiet < 2:
             await asyncio.sleep(POLL)
@@ -173,6 +172,7 @@ class Play:
             deliveries=len(delivered),
             ignored=len(ledger.unseen & expected.keys()),
             joined=len(ledger.joined_of(expected, seen)),
+            misrouted=ledger.misrouted(expected, seen, scenario.route),
             lost=len(ledger.lost(expected, seen)),
             llm_calls=spend.answered + spend.unanswered,
             tokens=spend.tokens,

@@ -39,7 +39,8 @@ class Expected:
     fate: Fate
     place: str
     silent: bool  # nobody may answer it
-    root: str = ""  # the nonce of what it joins, where that can be seen from outside
+    root: str = ""  # the nonce of what it must be a part of, where that can be seen from outside
+    label: str | None = None  # the one that a model which answers must give it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,7 @@ class Made:
 
     transaction_id: str
     text: str
+    route: tuple[str, ...] = ()  # where it went, as the scenario's `route` names it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +93,6 @@ class Entrance(ABC, Generic[Sent]):
             UnavailableError: the database is away.
         """
 
-    @abstractmethod
-    async def settle(self) -> None:
-        """Wait until everything that was delivered is durable."""
-
 
 class Scenario(ABC, Generic[Sent]):
     """One demo. All that happens in it follows from the seed."""
@@ -117,6 +115,10 @@ class Scenario(ABC, Generic[Sent]):
         self, stage: "Stage", parts: "Parts", world: "World"
     ) -> AbstractAsyncContextManager[Entrance[Sent]]:
         """Open the door."""
+
+    @abstractmethod
+    def route(self, label: str) -> tuple[str, ...]:
+        """Return where a label leads, by the agent's routes."""
 
     @abstractmethod
     def seen(self, state: Mapping[str, Any]) -> Seen:

@@ -8,16 +8,26 @@ from typing import Any
 
 from typing_extensions import override
 
+from failsoft.agents.slack_jira.requests import ROUTES
 from failsoft.cli.demo_deliveries import Delivery, deliveries_of, write_messages
 from failsoft.cli.demo_faults import ISSUE, SLACK_JIRA
+from failsoft.cli.demo_samples import Sample
 from failsoft.cli.demo_scenario import Entrance, Expected, Fate, Made, Scenario, Seen, Words
 from failsoft.cli.demo_stage import Stage
 from failsoft.cli.demo_world import World
-from failsoft.events import Event, Ignored
 from failsoft.intake.admission import Reception
 from failsoft.intake.slack import normalise
 from failsoft.sandbox.messages import BOT
 from failsoft.workers.assembly import Parts
+
+FATES = {  # by `expect`
+    "ticket": Fate.OWN,
+    "person_or_ticket": Fate.OWN,
+    "joined": Fate.JOINED,
+    "ignored": Fate.LISTED,
+}
+
+THANKS = "thanks"  # the kind that starts nothing, and is listed under the run of its thread
 
 
 class Doorstep(Entrance[Delivery]):
@@ -31,10 +41,6 @@ class Doorstep(Entrance[Delivery]):
     async def deliver(self, delivery: Delivery) -> None:
         await self.reception.admit(normalise(delivery.payload, own_bot_id=BOT))
         self.delivered.append(delivery)
-
-    @override
-    async def settle(self) -> None:
-        return  # it is durable when `deliver` returns
 
 
 class SlackJira(Scenario[Delivery]):
@@ -56,10 +62,10 @@ class SlackJira(Scenario[Delivery]):
     def expected(self, delivered: Sequence[Delivery]) -> Mapping[str, Expected]:
         found: dict[str, Expected] = {}
         for delivery in delivered:
-            event = normalise(delivery.payload, own_bot_id=BOT)
-            fate = _fate(event)
-            if fate is not Fate.LISTED or event.key not in found:  # an edit has its message's key
-                found[event.key] = _expected(delivery, fate)
+            key = normalise(delivery.payload, own_bot_id=BOT).key
+            fate = _fate(delivery.message.sample)
+            if fate is not Fate.LISTED or key not in found:  # an edit has its message's key
+                found[key] = _expected(delivery, fate)
         return found
 
     @override
@@ -69,6 +75,11 @@ class SlackJira(Scenario[Delivery]):
     ) -> AsyncIterator[Entrance[Delivery]]:
         (graph,) = parts.graphs
         yield Doorstep(Reception.of(graph, parts.store.runs))
+
+    @override
+    def route(self, label: str) -> tuple[str, ...]:
+        found = ROUTES[label]
+        return found.project, found.issue_type, found.priority
 
     @override
     def seen(self, state: Mapping[str, Any]) -> Seen:
@@ -81,15 +92,23 @@ class SlackJira(Scenario[Delivery]):
         )
 
 
-def _fate(event: Event | Ignored) -> Fate:
-    if isinstance(event, Ignored):
-        return Fate.LISTED
-    return Fate.JOINED if event.thread else Fate.OWN
+def _fate(sample: Sample) -> Fate:
+    return Fate.JOINED if sample.kind == THANKS else FATES[sample.expect]
 
 
 def _expected(delivery: Delivery, fate: Fate) -> Expected:
     sent = delivery.message
-    return Expected(nonce=sent.nonce, fate=fate, place=sent.place, silent=fate is not Fate.OWN)
+    return Expected(
+        nonce=sent.nonce,
+        fate=fate,
+        place=sent.place,
+        silent=fate is not Fate.OWN,
+        label=sent.sample.label if sent.sample.kind == "normal" else None,
+    )
+
+
+def _names(fields: Mapping[str, Any], **names: str) -> tuple[str, ...]:
+    return tuple(str((fields.get(field) or {}).get(name)) for field, name in names.items())
 
 
 def _made(issue: Mapping[str, Any]) -> Made:
@@ -98,4 +117,5 @@ def _made(issue: Mapping[str, Any]) -> Made:
     return Made(
         transaction_id=next(marks, ""),
         text=json.dumps(issue["fields"]),
+        route=_names(issue["fields"], project="key", issuetype="name", priority="name"),
     )

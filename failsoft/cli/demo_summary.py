@@ -24,6 +24,7 @@ class Summary:
     cases: int
     duplicates: int
     lost: int
+    misrouted: int
     dead: int
     unclassified: int
     waiting_human: int
@@ -53,7 +54,7 @@ class Summary:
     def well(self) -> bool:
         verified, _, all_ = self.chains.partition("/")
         answers = (self.duplicate_answers, self.wrong_answers)
-        zeros = (self.duplicates, self.lost, self.dead, *answers)
+        zeros = (self.duplicates, self.lost, self.misrouted, self.dead, *answers)
         return self.rested and not any(zeros) and verified == all_
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +73,7 @@ class Summary:
             line("", self.duplicate_answers, f"of {self.answers} answers, beyond one for each"),
             line("", self.wrong_answers, "answers to what nobody may answer"),
             line("lost", self.lost, f"neither a {one}, nor a question, nor listed or joined"),
+            line("misrouted", self.misrouted, f"{words.made} elsewhere than their labels lead"),
             line("dead", self.dead, "runs that cannot go on"),
             line("for a person", self.waiting_human, "questions that wait for an answer"),
             line("unclassified", self.unclassified, "neither the model nor the rules could tell"),

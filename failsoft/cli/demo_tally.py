@@ -20,6 +20,7 @@ class Tally:
     counted: str  # the figure that `made` is
     made: Mapping[str, int]
     parts: Mapping[str, int]
+    routes: Sequence[tuple[str, tuple[str, ...]]]  # where each thing made went, by its nonce
     joined: set[str]  # those that stand where they belong
     duplicates: int
     answers: int
@@ -61,6 +62,7 @@ def tally(
         counted=scenario.words.counted,
         made=made,
         parts=parts,
+        routes=[(_owner(one.text, nonces), one.route) for one in seen.made],
         joined={one.nonce for one in expected.values() if (one.nonce, one.root) in places},
         duplicates=_beyond(made, _of(expected, Fate.OWN))
         + _beyond(parts, _of(expected, Fate.OWN, Fate.JOINED)),

@@ -18,10 +18,13 @@ FIGURES = {
     "events", "deliveries", "ignored", "joined", "runs", "tickets", "cases", "duplicates", "lost",
     "dead", "unclassified", "waiting_human", "retries", "resent", "fallbacks", "reprompts",
     "llm_calls", "tokens", "usd", "kills", "kills_at_worst", "answers", "duplicate_answers",
-    "wrong_answers", "faults", "faults_missed", "faulty_creations", "chains", "rested", "messages",
-    "seconds", "seed", "home", "told",
+    "wrong_answers", "faults", "misrouted", "faults_missed", "faulty_creations", "chains", "rested",
+    "messages", "seconds", "seed", "home", "told",
 }  # fmt: skip
-ZEROS = ("duplicates", "lost", "dead", "duplicate_answers", "wrong_answers", "faults_missed")
+ZEROS = (
+    "duplicates", "lost", "misrouted", "dead", "duplicate_answers", "wrong_answers",
+    "faults_missed",
+)  # fmt: skip
 KINDS = {
     "latency", "status", "drop_before", "drop_after", "late_commit", "content", "hold",
     "latency_after", "status_after", "malformed", "truncate", "slow_body",

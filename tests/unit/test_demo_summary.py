@@ -1,5 +1,7 @@
 """How the demo counts."""
 
+import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,9 +9,11 @@ import pytest
 from failsoft.cli.demo_account import Ledger
 from failsoft.cli.demo_email import EmailSalesforce
 from failsoft.cli.demo_faults import ISSUE
+from failsoft.cli.demo_mails import postings_of, write_letters
 from failsoft.cli.demo_scenario import Expected, Fate
 from failsoft.cli.demo_slack import SlackJira
 from failsoft.cli.demo_tally import Tally, tally
+from failsoft.intake.mail import MailRules
 
 ONE, TWO = "zq0000000001", "zq0000000002"
 KEY = "slack:T1:C1:1.1"
@@ -171,3 +175,51 @@ def test_thanks_to_a_machine_are_a_wrong_answer() -> None:
     thanks = {"to": ["writer1@example.com"], "headers": {"in-reply-to": "<1@example.com>"}}
     listed = mailed(ONE, Fate.LISTED, silent=True)
     assert in_cases({**in_salesforce([]), "mail": [thanks]}, listed).wrong_answers == 1
+
+
+def test_a_mail_that_does_not_stand_on_its_own_case_is_lost() -> None:
+    own = mailed(ONE, root=ONE)
+    bare, whole = in_salesforce([ONE]), in_salesforce([ONE], {ONE: ONE})
+    assert ledger().lost({KEY: own}, in_cases(bare, own)) == [KEY]
+    assert ledger().lost({KEY: own}, in_cases(whole, own)) == []
+
+
+def misrouted(queue: str, label: str | None, recorded: str, source: str) -> int:
+    case = {"Id": ONE, "Description": ONE, "queue": queue, "Priority": "High"}
+    own = replace(mailed(ONE), label=label)
+    seen = in_cases(state(salesforce={"cases": [case], "emails": []}, mail=[]), own)
+    kept = ledger(states={"k0": {"classification": {"label": recorded, "source": source}}})
+    return kept.misrouted({"k0": own}, seen, EmailSalesforce().route)
+
+
+def test_a_case_elsewhere_than_its_label_leads_is_misrouted() -> None:
+    assert misrouted("Billing", None, "billing", "model") == 0
+    assert misrouted("Technical", None, "billing", "model") == 1
+    assert misrouted("Sales", None, "sales", "model") == 1  # the queue, but not the priority
+
+
+def test_the_label_of_the_sample_holds_where_the_model_decided() -> None:
+    assert misrouted("Billing", "technical", "billing", "model") == 1
+    assert misrouted("Billing", "technical", "billing", "keywords") == 0
+
+
+@pytest.mark.parametrize("kind", ["bounce", "auto", "list", "own"])
+def test_a_machines_mail_that_opens_a_case_shows(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_objection(*_given: object) -> None:
+        return
+
+    monkeypatch.setattr(MailRules, "objection", no_objection)
+    rng = random.Random(1)
+    sent = [one for act in postings_of(write_letters(60, rng), rng) for one in act]
+    letter = next(one for one in sent if one.letter.sample.kind == kind).letter
+    expected = EmailSalesforce().expected(sent)
+    (key,) = {key for key, one in expected.items() if one.nonce == letter.nonce}
+    whom, _, what = letter.place.partition(" ")
+    thanks = {"to": [whom], "headers": {"in-reply-to": what}}
+    opened = {**in_salesforce([letter.nonce], {letter.nonce: letter.nonce}), "mail": [thanks]}
+    found = tally(EmailSalesforce(), opened, expected, [])
+    assert found.duplicates == 2  # the case, and the mail on it
+    assert found.wrong_answers == 1
+    assert key in ledger(runs={key: {"run_id": 1}}).lost(expected, found)
