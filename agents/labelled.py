@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from failsoft.errors import InvalidDataError
@@ -22,7 +22,7 @@ class Labelled:
 
     text: str
     label: str
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
 
 def read_csv(path: Path) -> list[Labelled]:

@@ -33,6 +33,7 @@ class Suggestion:
     text: str
     learned: Mapping[str, Sequence[Learned]]
     least: float | None
+    enough: bool  # at least one label has texts enough
     by_hand: Figures
     total: Figures
     by_label: Mapping[str, Figures]
@@ -51,21 +52,26 @@ def suggest(
     """Propose rules for the labels with enough texts; `there` are the rules in `text`.
 
     What people wrote stays and counts; what was learned before for these labels is replaced.
+    Where no score is precise enough nothing is proposed: rules without a threshold never abstain.
+    A text that stands there several times is one.
     """
+    rows = list(dict.fromkeys(rows))
     only = {label for label, size in Counter(row.label for row in rows).items() if size >= ENOUGH}
     base = [rule for rule in there.rules if rule.learned is None or rule.label not in only]
     judged = cross_judged(rows, base=base, only=only, max_rules=max_rules, progress=progress)
     least = threshold(judged, precision)
     progress("learning from all")
     by_label: dict[str, list[Learned]] = {}
-    for each in learn(rows, base=base, only=only, max_rules=max_rules):
+    learned = learn(rows, base=base, only=only, max_rules=max_rules) if least is not None else []
+    for each in learned:
         by_label.setdefault(each.rule.label, []).append(each)
     kept = {label: score for label, score in there.least.items() if label not in by_label}
     total, each_label = figures(judged, kept | dict.fromkeys(by_label, least or 0.0))
     return Suggestion(
-        text=with_learned(text, by_label, least),
+        text=with_learned(text, by_label, least) if by_label else text,
         learned=by_label,
         least=least,
+        enough=bool(only),
         by_hand=figures(judge(Keywords(base), rows), {})[0],
         total=total,
         by_label=each_label,

@@ -83,11 +83,21 @@ def load_yaml(path: Path) -> JSONObject:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
             raise InvalidDataError(f"{path} uses a YAML alias (*name): write the value out.")
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InvalidDataError(f"{path} is not YAML: {error}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: no such date
+        raise InvalidDataError(f"{path} is not YAML{_problem(error)}.") from None
     if not isinstance(value, dict):
         raise InvalidDataError(f"{path} must hold a mapping, not {_kind(value)}.")
     return {str(key): item for key, item in value.items()}
+
+
+def _problem(error: Exception) -> str:
+    """Return what the parser found, and where, on one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        line = error.problem_mark.line + 1
+        return f", line {line}: {error.problem or error.context}"
+    if isinstance(error, RecursionError):
+        return ": it is nested too deeply"
+    return f": {' '.join(str(error).split())}"
 
 
 def _unique_keys(pairs: list[tuple[str, JSON]]) -> JSONObject:

@@ -201,4 +201,10 @@ def load_settings() -> Settings:
         said = str(first["msg"]).removeprefix("Value error, ")
         raise ConfigurationError(f"{variable.removesuffix('_')}: {said}.") from None
     except SettingsError as error:  # JSON is asked for where a group is set in one variable
-        raise ConfigurationError(f"{str(error).partition(chr(10))[0]}: it is not JSON.") from None
+        raise ConfigurationError(f"{_variable(error)}: it is not JSON.") from None
+
+
+def _variable(error: SettingsError) -> str:
+    """Return the variable of the field that the message names in quotes."""
+    field = str(error).partition('"')[2].partition('"')[0]
+    return f"FAILSOFT_{field.upper()}" if field in Settings.model_fields else "FAILSOFT_…"

@@ -1,15 +1,18 @@
 """What is written: the label picks a route, and only the route a queue."""
 
+import re
 from pathlib import Path
 
 from failsoft.agents.routes import Routes
 from failsoft.connectors.salesforce_routes import CaseRoute
+from failsoft.errors import RefusedError
 from failsoft.nodes.state import Json, RunState
 
 ROUTES = Routes.load(Path(__file__).parent, CaseRoute, extra=frozenset({"unclassified"}))
 MAX_SUBJECT = 255  # characters that Salesforce takes
 MAX_TEXT = 32_000  # characters; Salesforce takes 32 000 in a description
 THANKS = "Thank you. Your case is {number}; an answer to this mail is added to it."
+ANSWER = re.compile(r"((re|aw|sv)\s*:\s*)*", re.IGNORECASE)  # what a subject begins with already
 MOST_ANSWERS = 10  # to one sender within an hour: two machines must not thank each other for ever
 
 
@@ -56,7 +59,7 @@ def acknowledgement_for(state: RunState) -> Json | None:
     number = _case(state).get("number") or "open"
     return {
         "to": facts["from"],
-        "subject": f"Re: {_subject(facts)}"[:MAX_SUBJECT],
+        "subject": f"Re: {ANSWER.sub('', _subject(facts), count=1) or 'your mail'}"[:MAX_SUBJECT],
         "text": THANKS.format(number=number),
         "in_reply_to": facts.get("message_id", ""),
         "kind": "auto-replied",
@@ -65,8 +68,10 @@ def acknowledgement_for(state: RunState) -> Json | None:
 
 def route_for(state: RunState) -> Json:
     """Return where an existing case belongs."""
-    route = ROUTES[state["classification"]["label"]]
-    return {"case_id": _facts(state)["case_id"], "queue": route.queue, "priority": route.priority}
+    route, facts = ROUTES[state["classification"]["label"]], _facts(state)
+    if not facts.get("case_id"):
+        raise RefusedError("This event names no case: cases come by the door salesforce-cases.")
+    return {"case_id": facts["case_id"], "queue": route.queue, "priority": route.priority}
 
 
 def _facts(state: RunState) -> Json:

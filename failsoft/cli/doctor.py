@@ -12,10 +12,11 @@ import click
 from pydantic import SecretStr
 
 from failsoft.cli.check import Check, Health, checked
+from failsoft.cli.doctor_desk import connectors_of, look_at_desk
 from failsoft.cli.doctor_outside import CONFIGURED, doors, look_at
 from failsoft.cli.private_sandbox import real_or_sandbox
 from failsoft.cli.table import escaped, show_json, show_table
-from failsoft.errors import ConfigurationError, FailsoftError, ForeignHomeError
+from failsoft.errors import ConfigurationError, FailsoftError, ForeignHomeError, UnknownAgentError
 from failsoft.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def command(what: str | None, *, as_json: bool) -> None:
     at. Where nothing at all is configured a sandbox is asked. Exit code 0: all is well; 3: it is
     not.
     """
+    if what is not None and what not in CONFIGURED:
+        _refuse_unknown(what)
     with real_or_sandbox(lambda text: click.echo(escaped(text), err=True)) as settings:
         if what in CONFIGURED:
             checks = asyncio.run(look_at([what], {what}, settings))
@@ -146,6 +149,16 @@ async def _agent(name: str) -> str:
     return f"{graph.lane} with {len(graph.nodes)} nodes"
 
 
+def _refuse_unknown(name: str) -> None:
+    """Raise UnknownAgentError at once; whatever else is wrong with an agent is a line of it."""
+    try:
+        _load(name)
+    except UnknownAgentError:
+        raise
+    except FailsoftError:
+        return
+
+
 def _load(name: str) -> "ResilientGraph":
     from failsoft.agents.load import load_graph  # noqa: PLC0415  # heavy: LangGraph
 
@@ -153,23 +166,25 @@ def _load(name: str) -> "ResilientGraph":
 
 
 def _connectors(graph: "ResilientGraph") -> set[str]:
-    """Return what the agent calls: the connectors of its writes, and the model."""
+    """Return what the agent calls: the connectors of its writes and of its desk, and the model."""
     from failsoft.nodes.classify import Classifier  # noqa: PLC0415
     from failsoft.nodes.write import Write  # noqa: PLC0415
 
     verbs = graph.verbs.values()
     called = {verb.operation.connector for verb in verbs if isinstance(verb, Write)}
-    return called | {"model" for verb in verbs if isinstance(verb, Classifier)}
+    called |= {"model" for verb in verbs if isinstance(verb, Classifier)}
+    return called | connectors_of(graph.desk)
 
 
 async def _own(graph: "ResilientGraph", settings: Settings) -> list[Check]:
-    """Ask what the agent itself wants to be asked: its routes."""
+    """Look at its desk's channels, and ask what it wants to be asked itself: its routes."""
     from failsoft.connectors.clients import Clients  # noqa: PLC0415
 
     clients = Clients(settings)
     try:
         return [
-            await checked(name, partial(check, clients)) for name, check in graph.checks.items()
+            *await look_at_desk(graph.desk, settings),
+            *[await checked(name, partial(check, clients)) for name, check in graph.checks.items()],
         ]
     finally:
         await clients.close()

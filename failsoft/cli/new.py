@@ -22,6 +22,11 @@ FILES = {
     "tests/test_{name}.py": "test_agent.py.txt",
 }
 SHAPES = ("slack-jira", "email-salesforce")  # each is a folder of templates
+MORE = {"email-salesforce": {"{name}/sample.eml": "sample.eml.txt"}}  # files of one shape only
+HINTS = {
+    "slack-jira": "--text 'The checkout is down for everyone'",
+    "email-salesforce": "--mail {name}/sample.eml",
+}
 TAKEN = sys.stdlib_module_names | {"failsoft", "tests"}  # importing them would find another one
 
 
@@ -51,7 +56,7 @@ def command(name: str, shape: str, folder: Path, *, as_json: bool) -> None:
     for path in written:
         click.echo(f"wrote {path}")
     there = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"\nTry it: {there}failsoft run {agent} --text 'The checkout is down for everyone'")
+    click.echo(f"\nTry it: {there}failsoft run {agent} {HINTS[shape].format(name=name)}")
     click.echo(f"Test it: {there}pytest tests/test_{name}.py")
 
 
@@ -67,7 +72,7 @@ def write(name: str, folder: Path, shape: str = SHAPES[0]) -> list[Path]:
         raise UsageError(f"{name!r} is the name of another package: choose your own.")
     texts = {
         folder / path.format(name=name): _filled(shape, template, name)
-        for path, template in FILES.items()
+        for path, template in files_of(shape).items()
     }
     for path in (folder / name, *texts):
         if path.exists():
@@ -79,6 +84,11 @@ def write(name: str, folder: Path, shape: str = SHAPES[0]) -> list[Path]:
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from None
     return list(texts)
+
+
+def files_of(shape: str) -> dict[str, str]:
+    """Return the template of each file that a shape has."""
+    return FILES | MORE.get(shape, {})
 
 
 def _filled(shape: str, template: str, name: str) -> str:

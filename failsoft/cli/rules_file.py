@@ -14,7 +14,7 @@ from failsoft.nodes.keywords import Keywords
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleFile:
-    """A file as it was read; one that is not there is empty."""
+    """A file as it was read; one that is not there, or says nothing, has no rules."""
 
     path: Path
     text: str
@@ -30,8 +30,9 @@ class RuleFile:
         path = path.resolve()
         if not path.exists():
             return cls(path=path, text="", keywords=Keywords([]))
-        keywords = Keywords.read(path)
-        return cls(path=path, text=_text(path), keywords=keywords)
+        text = _text(path)
+        keywords = Keywords([]) if _says_nothing(text) else Keywords.read(path)
+        return cls(path=path, text=text, keywords=keywords)
 
     def diff(self, text: str) -> str:
         """Return what another text would change; "" when it changes nothing."""
@@ -70,6 +71,11 @@ class RuleFile:
             with suppress(OSError):
                 Path(name).unlink()
             raise
+
+
+def _says_nothing(text: str) -> bool:
+    """Tell whether there are only blank lines and comments."""
+    return all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines())
 
 
 def _text(path: Path) -> str:

@@ -15,7 +15,7 @@ COLUMNS = ("label", "texts", "coverage", "precision")
 
 def show_suggestion(found: Suggestion, diff: str) -> None:
     """Print the figures, then the change."""
-    if not found.learned:
+    if not found.enough:
         click.echo(f"No label has {ENOUGH} texts that tell it from others: nothing is proposed.")
         return
     show_measures(found.total, found.by_label, found.curve)
@@ -24,9 +24,9 @@ def show_suggestion(found: Suggestion, diff: str) -> None:
         covered, precise = _percent(by_hand.coverage), _percent(by_hand.precision)
         click.echo(f"\nWithout what is learned: coverage {covered}, precision {precise}.")
     if found.least is None:
-        click.echo("\nNo score is proven to be precise enough: no threshold is set.")
-    else:
-        click.echo(f"\nBelow a score of {found.least:g} the rules abstain.")
+        click.echo("\nNo score is proven to be precise enough: nothing is proposed.")
+        return
+    click.echo(f"\nBelow a score of {found.least:g} the rules abstain.")
     click.echo()
     for line in diff.splitlines() or ["The file would not change."]:
         click.echo(escaped(line))

@@ -5,9 +5,9 @@ import hashlib
 import json
 import secrets
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -53,10 +53,9 @@ def command(
     {"key","source","text","facts"}, or what Slack sends (an event_callback). The same key is
     handled once: asked again, the run is shown as it is.
     """
-    if source not in {None, "-"}:
-        raise UsageError(f"What is {source!r}? Give --text, --event FILE, or - for stdin.")
+    given = Given.read(text=text, key=key, file=file, source=source, mail=mail)
     with real_or_sandbox(lambda line: click.echo(line, err=True)) as settings:
-        event = read_event(text=text, key=key, file=file or source, mail=mail, settings=settings)
+        event = given.event(settings)
         if dry_run and isinstance(event, Event):  # a rehearsal must not use the real key up
             event = replace(event, key=f"{event.key}#dry-{secrets.token_hex(4)}")
         account = asyncio.run(handle(agent, event, settings, dry_run=dry_run))
@@ -67,42 +66,70 @@ def command(
     sys.exit(0 if account.well else 1)
 
 
-def read_event(
-    *,
-    text: str | None,
-    key: str | None,
-    file: str | None,
-    mail: str | None = None,
-    settings: Settings,
-) -> Event | Ignored:
-    """Return the event that the options name.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """What the options name, read and measured; what it says depends on the settings."""
 
-    Raises:
-        UsageError: none, or two of them, were given.
-        InvalidEventError: it cannot be read.
-    """
-    if sum(given is not None for given in (text, file, mail)) != 1:
-        raise UsageError("Give one of --text TEXT, --mail FILE, --event FILE (or - for stdin).")
-    if mail is not None:
-        from failsoft.intake.mail import MailRules, read_mail  # noqa: PLC0415  # not for --help
+    text: str | None = None
+    key: str | None = None
+    payload: JSONObject | None = None
+    mail: bytes | None = None
 
-        return read_mail(_bytes(mail, MAX_MAIL), MailRules.of(settings))
-    if text is None:
-        return _event_of(parse_object(_bytes(str(file)), max_bytes=MAX_BYTES), settings)
-    text = clean_text(text)
-    if not text.strip():
-        raise InvalidEventError("The text is empty.")
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Event(key=key or f"cli:{digest}", source="cli", text=text)
+    @classmethod
+    def read(
+        cls, *, text: str | None = None, key: str | None = None, file: str | None = None,
+        source: str | None = None, mail: str | None = None,
+    ) -> Self:  # fmt: skip
+        """Read what was named, never more of it than is allowed.
+
+        Raises:
+            UsageError: none, or two of them, were given, or a key beside what has its own.
+            InvalidEventError: it cannot be read.
+        """
+        if source not in {None, "-"}:
+            raise UsageError(f"What is {source!r}? Give --text, --event FILE, or - for stdin.")
+        if sum(each is not None for each in (text, file, source, mail)) != 1:
+            raise UsageError("Give one of --text TEXT, --mail FILE, --event FILE (or - for stdin).")
+        if key is not None and text is None:
+            raise UsageError(
+                "--key goes with --text only: a mail or an event has a key of its own."
+            )
+        if mail is not None:
+            return cls(mail=_bytes(mail, MAX_MAIL))
+        if text is None:
+            content = _bytes(str(file or source), MAX_BYTES)
+            return cls(payload=parse_object(content, max_bytes=MAX_BYTES))
+        text = clean_text(text)
+        if not text.strip():
+            raise InvalidEventError("The text is empty.")
+        return cls(text=text, key=key)
+
+    def event(self, settings: Settings) -> Event | Ignored:
+        """Return the event; raises InvalidEventError."""
+        if self.mail is not None:
+            from failsoft.intake.mail import MailRules, read_mail  # noqa: PLC0415  # not for --help
+
+            return read_mail(self.mail, MailRules.of(settings))
+        if self.payload is not None:
+            return _event_of(self.payload, settings)
+        text = self.text or ""
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return Event(key=self.key or f"cli:{digest}", source="cli", text=text)
 
 
-def _bytes(file: str, most: int = MAX_BYTES) -> bytes:
+def _bytes(file: str, most: int) -> bytes:
     try:
         if file == "-":
-            return sys.stdin.buffer.read(most + 1)
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise InvalidEventError(f"{file} cannot be read: {error.strerror}.") from None
+            content = sys.stdin.buffer.read(most + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                content = opened.read(most + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidEventError(f"{file!r} cannot be read: {reason}.") from None
+    if len(content) > most:
+        raise InvalidEventError(f"{file} is larger than the {most} bytes that are allowed.")
+    return content
 
 
 def _event_of(payload: JSONObject, settings: Settings) -> Event | Ignored:

@@ -27,7 +27,7 @@ from failsoft.connectors.contract import (
     Unknown,
 )
 from failsoft.connectors.jira_errors import complaint
-from failsoft.connectors.jira_examination import examined
+from failsoft.connectors.jira_examination import examined, is_granted
 from failsoft.connectors.jira_fields import body_of, carries, label_of, project_of
 from failsoft.connectors.jira_flavor import FLAVORS, Cloud, Flavor
 from failsoft.errors import InvalidDataError, MissingSettingError, RefusedError, TransientError
@@ -169,6 +169,12 @@ class Jira:
             issue_types=_names(types.get(self.flavor.types)),
             components=_names(facts.get("components")),
         )
+
+    async def may_assign(self, project: str) -> bool:
+        """Tell whether our tickets there may have an assignee; raises as `project_facts` does."""
+        key, name = project_of({"project": project}), "ASSIGN_ISSUES"
+        asked = f"mypermissions?projectKey={key}&permissions={name}"
+        return is_granted(await self._read("GET", asked), name)
 
     async def create(self, body: JSONObject, *, within: float) -> Outcome:
         """Create an issue, once."""

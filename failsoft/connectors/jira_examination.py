@@ -56,10 +56,15 @@ async def _site(get: Get, flavor: Flavor, now: float) -> Finding:
     return Finding(name="site", detail=f"is {kind}", mend=f"set FAILSOFT_JIRA_FLAVOR to {right}")
 
 
-def _permission(answer: JSONObject, name: str) -> Finding:
+def is_granted(answer: JSONObject, name: str) -> bool:
+    """Tell whether an answer of `mypermissions` grants a permission."""
     permissions = answer.get("permissions")
     known = permissions.get(name) if isinstance(permissions, dict) else None
-    if isinstance(known, dict) and known.get("havePermission") is True:
+    return isinstance(known, dict) and known.get("havePermission") is True
+
+
+def _permission(answer: JSONObject, name: str) -> Finding:
+    if is_granted(answer, name):
         return Finding(name=name, detail="is granted")
     mend = f"grant it, {PERMISSIONS[name]}: Project settings > Permissions, for the account's role"
     return Finding(name=name, detail="is granted in no project", mend=mend)

@@ -24,7 +24,8 @@ class JiraRoute:
         """Say where it leads.
 
         Raises:
-            ConfigurationError: the project is not visible, or offers not what the route names.
+            ConfigurationError: the project is not visible, or offers not what the route names,
+                or the account may not assign what the route assigns.
             TransientError: Jira cannot be read now.
         """
         jira = clients.get("jira")
@@ -32,10 +33,16 @@ class JiraRoute:
             raise ConfigurationError("The connector `jira` is not Jira.")
         try:
             facts = await jira.project_facts(self.project)
+            assigns = not self.assignee or await jira.may_assign(self.project)
         except PermanentError as error:
             raise ConfigurationError(f"project {self.project} cannot be used: {error}") from None
         if problem := self._missing(facts):
             raise ConfigurationError(f"{problem}: mend it in routes.yaml.")
+        if not assigns:
+            raise ConfigurationError(
+                f"the account lacks ASSIGN_ISSUES in {self.project}, and the route has an "
+                "assignee: grant it, or take the assignee out of routes.yaml."
+            )
         return f"{self.project} {self.issue_type} {', '.join(self.components)}"
 
     def _missing(self, facts: ProjectFacts) -> str:

@@ -95,7 +95,7 @@ def test_an_agent_that_is_none(shell: Shell, agent: str) -> None:
 
 def test_an_event_file_that_cannot_be_read(shell: Shell) -> None:
     said = shell.refused("run", "slack-jira", "--event", "missing.json", code=USAGE)
-    assert "missing.json cannot be read" in said
+    assert "'missing.json' cannot be read" in said
 
 
 def test_an_event_that_is_no_json(shell: Shell) -> None:

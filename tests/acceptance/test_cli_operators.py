@@ -8,11 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.request import urlopen
 from uuid import UUID, uuid4
 
 import psycopg
@@ -41,10 +42,13 @@ class Desk:
     home: Path
     dsn: str
 
-    def popen(self, *arguments: str, cwd: Path | None = None) -> "subprocess.Popen[str]":
+    def popen(
+        self, *arguments: str, cwd: Path | None = None, more: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[str]":
+        ours = {"PATH": os.environ["PATH"], "FAILSOFT_HOME": str(self.home), "LANG": "C.UTF-8"}
         return subprocess.Popen(
             [BIN / "failsoft", *arguments],
-            env={"PATH": os.environ["PATH"], "FAILSOFT_HOME": str(self.home), "LANG": "C.UTF-8"},
+            env={**ours, **(more or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -53,10 +57,15 @@ class Desk:
         )
 
     def type(
-        self, *arguments: str, code: int = 0, cwd: Path | None = None, out: bool = False
+        self,
+        *arguments: str,
+        code: int = 0,
+        cwd: Path | None = None,
+        out: bool = False,
+        more: Mapping[str, str] | None = None,
     ) -> str:
         """Run a command; return what it printed, or said on stderr when it was refused."""
-        with self.popen(*arguments, cwd=cwd) as process:
+        with self.popen(*arguments, cwd=cwd, more=more) as process:
             printed, said = process.communicate(timeout=60)
         assert process.returncode == code, said
         assert "Traceback" not in said
@@ -381,11 +390,46 @@ def test_a_new_agent_runs_at_once_and_its_test_passes(desk: Desk, tmp_path: Path
     traces = desk.read("trace", "list")
     shown = [each for each in traces if each["run_id"] == account["run_id"]]
     assert "create_ticket" in desk.type("trace", "show", shown[0]["trace_id"])
+    assert_its_test_passes(tmp_path)
+
+
+def assert_its_test_passes(folder: Path) -> None:
     tested = subprocess.run(
         [BIN / "pytest", "-q", "-p", "no:cacheprovider", "tests"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert tested.returncode == 0, tested.stdout
+
+
+def test_a_new_mail_agent_joins_a_reply_to_its_case_and_its_test_passes(
+    desk: Desk, tmp_path: Path
+) -> None:
+    said = desk.type("new", "mail_desk", "--shape", "email-salesforce", cwd=tmp_path)
+    hint = "run mail_desk.graph:graph --mail mail_desk/sample.eml"
+    assert f"Try it: failsoft {hint}" in said
+    with sandbox(desk, "--port", "0", "--json") as process:
+        place = json.loads(process.stdout.readline() if process.stdout else "")
+        more = place["environment"]
+        first = json.loads(desk.type(*hint.split(), "--json", cwd=tmp_path, more=more))
+        reply = tmp_path / "reply.eml"
+        reply.write_text(
+            "From: ada@customer.example\nTo: support@sandbox.example\nSubject: Re: more\n"
+            "Message-ID: <sample-2@customer.example>\nIn-Reply-To: <sample-1@customer.example>\n\n"
+            "Here is the number of the invoice.\n",
+            "utf-8",
+        )
+        second = ("run", "mail_desk.graph:graph", "--mail", "reply.eml", "--json")
+        joined = json.loads(desk.type(*second, cwd=tmp_path, more=more))
+        with urlopen(f"{place['url']}/_sim/state") as answer:  # noqa: S310  # our own sandbox
+            state = json.load(answer)
+    assert first["path"][-3:] == ["create_case", "add_email", "acknowledge"]
+    assert joined["path"][:3] == ["find_case", "join", "add_email"]
+    [case] = state["salesforce"]["cases"]
+    assert case["queue"] == "Billing"
+    parents = [mail["ParentId"] for mail in state["salesforce"]["emails"]]
+    assert parents == [case["Id"]] * 2
+    assert len(state["mail"]) == 1
+    assert_its_test_passes(tmp_path)
 
 
 def test_the_doctor_finds_nothing_wrong_with_the_shipped_agent(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from failsoft.agents.slack_jira.requests import ROUTES
 from failsoft.connectors.clients import Clients
 from failsoft.errors import ConfigurationError, MissingExtraError
 from failsoft.graphs.resilient_graph import ResilientGraph
-from failsoft.settings import Settings
+from failsoft.settings import Settings, load_settings
 from failsoft.workers.assembly import check_agents
 from tests.conftest import Sandbox
 
@@ -52,6 +52,27 @@ async def test_a_route_that_leads_nowhere_refuses_the_start(settings: Settings) 
     graph = ResilientGraph("a", checks={"route bug": wrong.check})
     with pytest.raises(ConfigurationError, match="a, route bug: WEB has no type 'Wish'"):
         await check_agents([graph], clients)
+    await clients.close()
+
+
+@pytest.mark.parametrize("flavor", ["cloud", "datacenter"])
+async def test_a_route_with_an_assignee_needs_the_permission_to_assign(
+    flavor: str, settings: Settings, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.profile == "sandbox"
+    path, api = {"cloud": ("jira", "3"), "datacenter": ("jira-dc", "2")}[flavor]
+    monkeypatch.setenv("FAILSOFT_JIRA_FLAVOR", flavor)
+    monkeypatch.setenv("FAILSOFT_JIRA_BASE_URL", f"{sandbox.url}/{path}")
+    denied = {"permissions": {"ASSIGN_ISSUES": {"havePermission": False}}}
+    sandbox.faults({"match": f"GET /{path}/rest/api/{api}/mypermissions", "kind": "status",
+                    "status": 200, "body": denied, "nth": [1]})  # fmt: skip
+    clients = Clients(load_settings())
+    with pytest.raises(ConfigurationError, match="ASSIGN_ISSUES in WEB"):
+        await ROUTES["bug"].check(clients)
+    assert "WEB" in await ROUTES["bug"].check(clients)  # it is granted now
+    await replace(ROUTES["bug"], assignee="").check(clients)
+    asked = [each for each in sandbox.state()["requests"] if "mypermissions" in each["path"]]
+    assert len(asked) == 2  # where nothing is assigned nothing is asked
     await clients.close()
 
 

@@ -117,3 +117,29 @@ def test_somebody_at_the_terminal_is_asked(answer: str, code: int, tmp_path: Pat
     assert done.returncode == code
     assert "keywords.yaml?" in done.stdout
     assert (tmp_path / "agent" / "keywords.yaml").exists() == (answer == "y")
+
+
+NOISE = ("it is what it is", "see below", "as discussed", "please advise", "thank you", "any news")
+
+
+def noise(folder: Path) -> Path:
+    """Write texts whose words say nothing about their labels."""
+    path = folder / "noise.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("text", "label"))
+        for number in range(60):
+            rows.writerow((f"{NOISE[number % 6]} {number // 12}", LABELS[number % 2]))
+    return path
+
+
+def test_rules_that_would_never_abstain_are_not_proposed_even_if_accepted(tmp_path: Path) -> None:
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    (folder / "schema.json").write_text(
+        json.dumps({"properties": {"label": {"enum": LABELS}}, "type": "object"})
+    )
+    asked = ("suggest", str(folder), "--from", str(noise(tmp_path)), "--precision", "0.99")
+    said = run(*asked, "--accept")
+    assert "No score is proven to be precise enough: nothing is proposed." in said
+    assert not (folder / "keywords.yaml").exists()

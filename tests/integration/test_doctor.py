@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from failsoft.cli.check import Check, Health
+from failsoft.cli.doctor_desk import connectors_of, look_at_desk
 from failsoft.cli.doctor_outside import look_at
+from failsoft.nodes.policy import Desk
 from failsoft.settings import Settings, load_settings
 from tests.conftest import Sandbox
 
@@ -228,3 +230,56 @@ async def test_an_apprise_url_that_cannot_be_read_is_named_and_not_shown(
     assert checks["apprise ops"].health is Health.OK
     assert "FAILSOFT_APPRISE__ODD" in (await wrong("apprise"))["apprise odd"]
     assert "s3cret" not in repr(checks)
+
+
+async def of_desk(*channels: str) -> dict[str, Check]:
+    desk = Desk(via=channels[:1], escalate=channels[1:])
+    return {check.name: check for check in await look_at_desk(desk, load_settings())}
+
+
+CHANNELS = (
+    "slack:#desk",
+    "email:ann@example.com",
+    "webhook:desk",
+    "pagerduty:critical",
+    "log:desk",
+)
+
+
+@pytest.mark.usefixtures("environment")
+async def test_channels_that_are_set_up_are_well_and_nothing_is_sent(sandbox: Sandbox) -> None:
+    checks = await of_desk(*CHANNELS)
+    assert {name: check.health for name, check in checks.items()} == {
+        f"channel {channel}": Health.OK for channel in CHANNELS
+    }
+    assert sandbox.state()["requests"] == []
+
+
+def test_a_desk_needs_the_connectors_of_all_its_channels() -> None:
+    desk = Desk(via=("slack:#desk", "log:desk"), escalate=("email:ann", "pagerduty", "apprise:x"))
+    assert connectors_of(desk) == {"slack", "mail", "pagerduty", "apprise"}
+    assert connectors_of(Desk()) == set()
+
+
+@pytest.mark.parametrize(
+    ("channel", "variable", "missing"),
+    [
+        pytest.param("slack:#desk", "FAILSOFT_SLACK_TOKEN", "", id="slack"),
+        pytest.param("email:ann@example.com", "FAILSOFT_SMTP_HOST", "", id="mail"),
+        pytest.param("email:ann", "FAILSOFT_CONTACTS", "", id="contacts"),
+        pytest.param("pagerduty", "FAILSOFT_PAGERDUTY_ROUTING_KEY", "", id="pagerduty"),
+        pytest.param("apprise:ops", "FAILSOFT_APPRISE", "", id="apprise"),
+        pytest.param("webhook:others", "", "FAILSOFT_WEBHOOKS has no 'others'", id="name"),
+        pytest.param("pagerduty:loud", "", "severity", id="severity"),
+        pytest.param("slack", "", "name the channel", id="no target"),
+        pytest.param("pigeon:desk", "", "no channel 'pigeon'", id="no such channel"),
+    ],
+)
+async def test_a_channel_through_which_nothing_can_go_is_wrong_with_its_cure(
+    environment: pytest.MonkeyPatch, channel: str, variable: str, missing: str
+) -> None:
+    if variable:
+        environment.delenv(variable, raising=False)
+    [check] = (await of_desk(channel)).values()
+    assert check.health is Health.WRONG
+    assert (variable or missing) in check.detail

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from failsoft.cli.check import Check, Health
-from failsoft.cli.doctor import examine
+from failsoft.cli.doctor import command, examine
+from failsoft.errors import UnknownAgentError
 from failsoft.settings import load_settings
 
 SECRET = "a-secret-that-nobody-may-see"  # noqa: S105  # no real one
@@ -52,6 +54,20 @@ async def test_what_an_agent_does_not_need_may_be_missing(
     assert (await found("slack-jira"))["slack"].detail.startswith("FAILSOFT_SLACK_TOKEN is not set")
 
 
+async def test_the_channels_of_an_agents_desk_are_needed_too(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.delenv("FAILSOFT_SLACK_TOKEN")
+    checks = await found("email-salesforce")
+    assert checks["slack"].health is Health.WRONG
+    assert "FAILSOFT_SLACK_TOKEN" in checks["channel slack:#support-review"].detail
+
+
+@pytest.mark.parametrize("agent", ["nobody", "no.such:graph", "json:dumps"])
 @pytest.mark.usefixtures("environment")
-async def test_an_unknown_agent_is_one_line_among_the_others() -> None:
-    assert (await found("nobody"))["agent"].health is Health.WRONG
+def test_an_unknown_agent_is_refused_before_anything_is_looked_at(agent: str) -> None:
+    used = CliRunner().invoke(command, [agent])
+    assert isinstance(used.exception, UnknownAgentError)
+    assert used.exception.exit_code == 2
+    assert used.output == ""
+    assert "\n" not in str(used.exception)

@@ -1,12 +1,15 @@
 """What `failsoft run` takes for an event and for an agent, and what it refuses."""
 
+import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from failsoft.agents.load import load_graph
-from failsoft.cli.run import read_event
-from failsoft.errors import FailsoftError, UnknownAgentError, UsageError
+from failsoft.cli.private_sandbox import REAL
+from failsoft.cli.run import Given, command
+from failsoft.errors import FailsoftError, InvalidEventError, UnknownAgentError, UsageError
 from failsoft.events import MAX_TEXT, Event
 from failsoft.settings import Settings
 
@@ -14,13 +17,13 @@ from failsoft.settings import Settings
 def of_file(path: Path, content: bytes) -> Event:
     file = path / "event.json"
     file.write_bytes(content)
-    event = read_event(text=None, key=None, file=str(file), settings=Settings())
+    event = Given.read(file=str(file)).event(Settings())
     assert isinstance(event, Event)
     return event
 
 
 def of_text(text: str | None, *, file: str | None = None) -> Event:
-    event = read_event(text=text, key=None, file=file, settings=Settings())
+    event = Given.read(text=text, file=file).event(Settings())
     assert isinstance(event, Event)
     return event
 
@@ -74,3 +77,41 @@ def test_the_same_text_is_the_same_event() -> None:
 def test_an_agent_that_is_none_is_named_as_such(agent: str) -> None:
     with pytest.raises(UnknownAgentError):
         load_graph(agent)
+
+
+@pytest.mark.parametrize("option", ["mail", "file"])
+def test_a_file_without_end_is_read_no_further_than_its_limit(option: str) -> None:
+    with pytest.raises(InvalidEventError, match="larger than"):
+        Given.read(**{option: "/dev/zero"})
+
+
+@pytest.mark.parametrize("option", ["mail", "file", "source"])
+def test_a_key_is_refused_where_the_event_has_its_own(option: str) -> None:
+    with pytest.raises(UsageError, match="--key"):
+        Given.read(key="mine", **{option: "-"})
+
+
+def test_a_key_given_with_a_text_is_the_events(tmp_path: Path) -> None:
+    event = Given.read(text="down", key="mine").event(Settings(home=tmp_path))
+    assert isinstance(event, Event)
+    assert event.key == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param(["--text", "x", "--mail", os.devnull], id="two"),
+        pytest.param(["--key", "k", "--mail", os.devnull], id="key"),
+        pytest.param(["--event", "no/such.json"], id="no file"),
+        pytest.param(["--event", os.devnull], id="no JSON"),
+        pytest.param(["what"], id="a word"),
+    ],
+)
+def test_wrong_use_starts_no_sandbox(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*REAL, "FAILSOFT_DSN"]:
+        monkeypatch.delenv(name, raising=False)
+    used = CliRunner().invoke(command, ["slack-jira", *arguments])
+    assert isinstance(used.exception, FailsoftError)
+    assert used.exception.exit_code == 2
+    assert "sandbox" not in used.output

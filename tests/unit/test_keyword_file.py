@@ -137,3 +137,15 @@ def test_a_link_stays_a_link_and_its_file_keeps_its_rights(tmp_path: Path) -> No
     assert link.is_symlink()
     assert real.read_text("utf-8").endswith("access:\n  any: [vpn]\n")
     assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# rules come later\n", "  # a\r\n\r\n"])
+def test_a_file_that_says_nothing_has_no_rules_and_can_be_written(
+    text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "keywords.yaml"
+    path.write_text(text, "utf-8", newline="")
+    file = RuleFile.read(path)
+    assert (file.text, file.keywords.rules) == (text, ())
+    file.replace("billing:\n  any: [invoice]\n")
+    assert [str(rule) for rule in RuleFile.read(path).keywords.rules] == ["invoice"]

@@ -50,3 +50,29 @@ def test_yaml_that_breaks_a_rule_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text(text)
     with pytest.raises(InvalidDataError, match=r"data\.yaml"):
         load_yaml(tmp_path / "data.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a: 1\nb: [1, 2\nc: 3\n", id="a list without end"),
+        pytest.param("a: 1\nb: {c: 3\n  ]\n", id="another bracket"),
+        pytest.param("a: 1\n\tb: 2\n", id="a tab"),
+        pytest.param("a: 1\nb: *no\u0007pe\n", id="a bell"),
+        pytest.param("a: 1\nb: 2001-99-99\n", id="no such date"),
+        pytest.param("a: 1\nb: !!python/name:os.system x\n", id="a tag"),
+    ],
+)
+def test_what_is_no_yaml_is_said_in_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(InvalidDataError) as refused:
+        load_yaml(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_fault_in_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text("a: 1\nb: 2\nc: d: e\n", "utf-8")
+    with pytest.raises(InvalidDataError, match="line 3: mapping values are not allowed"):
+        load_yaml(path)

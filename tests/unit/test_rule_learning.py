@@ -172,3 +172,10 @@ def test_judging_ignores_the_threshold_so_that_the_curve_is_whole() -> None:
     )
     assert judged.right
     assert not judged.given({"outage": 1.0})
+
+
+def test_a_text_that_was_pasted_five_times_is_one_text() -> None:
+    pasted = [Labelled(text="the gizmo is dead", label="outage", line=n) for n in range(1, 6)]
+    assert len(set(pasted)) == 1
+    rest = [Labelled(text=f"where is order {n}", label="order", line=9 + n) for n in range(5)]
+    assert [each for each in learn([*pasted, *rest]) if each.rule.label == "outage"] == []

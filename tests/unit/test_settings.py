@@ -50,3 +50,14 @@ def test_one_time_can_be_set_beside_those_of_the_sandbox(monkeypatch: pytest.Mon
     monkeypatch.setenv("FAILSOFT_TIMING__LEASE", "7")
     timing = load_settings().timing
     assert (timing.lease, timing.send) == (7.0, 2.0)
+
+
+@pytest.mark.parametrize("variable", ["FAILSOFT_CONTACTS", "FAILSOFT_WEBHOOKS", "FAILSOFT_TIMING"])
+def test_a_group_that_is_no_json_is_named_by_its_variable(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "x-secret")
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings()
+    assert str(refused.value).startswith(f"{variable}: ")
+    assert "x-secret" not in str(refused.value)
