@@ -11,7 +11,7 @@ from failsoft.nodes.state import Json, RunState
 ROUTES = Routes.load(Path(__file__).parent, CaseRoute, extra=frozenset({"unclassified"}))
 MAX_SUBJECT = 255  # characters that Salesforce takes
 MAX_TEXT = 32_000  # characters; Salesforce takes 32 000 in a description
-THANKS = "Thank you. Your case is {number}; an answer to this mail is added to it."
+THANKS = "Thank you.{case} An answer to this mail is added to your case."
 ANSWER = re.compile(r"((re|aw|sv)\s*:\s*)*", re.IGNORECASE)  # what a subject begins with already
 MOST_ANSWERS = 10  # to one sender within an hour: two machines must not thank each other for ever
 
@@ -56,11 +56,11 @@ def acknowledgement_for(state: RunState) -> Json | None:
     silent = state["event"].get("joins") or facts.get("quiet")
     if silent or facts.get("recent", 0) >= MOST_ANSWERS or not facts.get("from"):
         return None
-    number = _case(state).get("number") or "open"
+    number = _case(state).get("number")
     return {
         "to": facts["from"],
         "subject": f"Re: {ANSWER.sub('', _subject(facts), count=1) or 'your mail'}"[:MAX_SUBJECT],
-        "text": THANKS.format(number=number),
+        "text": THANKS.format(case=f" Your case is {number}." if number else ""),
         "in_reply_to": facts.get("message_id", ""),
         "kind": "auto-replied",
     }

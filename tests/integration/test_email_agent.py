@@ -290,3 +290,30 @@ async def test_an_existing_case_is_routed_and_none_is_opened(
     (case,) = state["salesforce"]["cases"]
     assert (case["queue"], case["Priority"]) == ("Billing", "High")
     assert (state["salesforce"]["emails"], state["mail"]) == ([], [])
+
+
+async def test_a_mail_that_names_no_case_cannot_be_routed_and_says_which_door_brings_cases(
+    bench_of: BenchOf, sandbox: Sandbox
+) -> None:
+    event = Event(key="mail:1", source="mail", text=INVOICE)
+    async with bench_of(load_graph("email-to-case")) as bench:
+        runs = bench.parts.store.runs
+        taken = await runs.admit(bench.graph.agent, bench.graph.lane, event)
+        rest = await bench.drive_on(taken.run_id)
+        assert rest.state is RunState.PARKED
+        review = await bench.review(taken.run_id)
+    assert "the door salesforce-cases" in str(review.question["reason"])
+    assert sandbox.state()["salesforce"]["cases"] == []
+
+
+@pytest.mark.parametrize(
+    ("subject", "answered"),
+    [("Re: AW: Help", "Re: Help"), ("", "Re: your mail"), ("Care: labels", "Re: Care: labels")],
+)
+async def test_thanks_stand_under_the_subject_of_the_mail_and_name_the_case(
+    post: Post, subject: str, answered: str
+) -> None:
+    await post.handle(f"Subject: {subject}")
+    (answer,) = post.answers
+    assert answer["subject"] == answered
+    assert f"Your case is {post.cases[0]['CaseNumber']}." in answer["text"]
