@@ -77,7 +77,14 @@ class ResilientGraph(StateGraph[RunState, Context, Any, Any]):
         """Add a model call whose answer keeps a schema, and the keyword rules behind it.
 
         `otherwise` is the label of what neither can tell; without one a person is asked.
+
+        Raises:
+            InvalidGraphError: a rule names a label that the schema does not.
         """
+        if strange := {rule.label for rule in fallback.rules} - {*task.prompt.labels}:
+            raise InvalidGraphError(
+                f"{name}: no label of the schema is {min(strange)!r}, as a rule is."
+            )
         self.otherwise = otherwise
         return self._add_verb(
             Classifier(name=name, task=task, keywords=fallback, budget=self.budget)

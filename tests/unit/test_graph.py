@@ -12,6 +12,8 @@ from failsoft.agents.load import load_graph
 from failsoft.connectors.jira import Jira
 from failsoft.errors import InvalidGraphError, UnknownAgentError, UsageError
 from failsoft.graphs.resilient_graph import ResilientGraph
+from failsoft.nodes.classify import Classify
+from failsoft.nodes.keywords import Keywords, Rule
 from failsoft.nodes.state import Json, RunState
 from failsoft.nodes.write import Write
 
@@ -166,3 +168,9 @@ def test_an_agent_that_cannot_be_built_says_why(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UsageError, match=said):
         load_graph(f"{name}:graph")
+
+
+def test_a_keyword_rule_for_a_label_that_the_schema_lacks_is_refused() -> None:
+    rules = Keywords([Rule(label="nonsense", words=("down",), in_order=True)])
+    with pytest.raises(InvalidGraphError, match="nonsense"):
+        ResilientGraph("a").add_classifier("classify", Classify.load(AGENT), fallback=rules)
